@@ -1,0 +1,184 @@
+//! From rows to articles: resolves authors, categories, translations and links, each with one query a page.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::model::{Article, ArticleId, PublishedBody, Resolved, Translation};
+use super::published::{self, PublishedRow};
+use super::views::{ArticleSummary, ListInclude};
+use super::{related, store};
+use crate::authors::{self, AuthorId, AuthorSummary};
+use crate::categories::{self, CategoryId, CategorySummary};
+use crate::config::Config;
+use crate::db::Conn;
+use crate::http::Problem;
+use crate::text;
+
+/// Articles of these rows, in their order, with what `include` asks for.
+pub(super) fn articles(
+    conn: &mut Conn,
+    config: &Config,
+    mut rows: Vec<PublishedRow>,
+    include: &[ListInclude],
+) -> Result<Vec<Article>, Problem> {
+    resolve_replaced(conn, &mut rows)?;
+    let taxonomy = Taxonomy::load(conn, &rows)?;
+    let translations = translations(conn, config, &rows)?;
+    let mut bodies = if include.iter().any(|one| *one != ListInclude::Related) {
+        let ids: Vec<ArticleId> = rows.iter().map(|row| row.article_id).collect();
+        let bodies = published::bodies(conn, &ids)?;
+        linked(conn, config, bodies, include)?
+    } else {
+        HashMap::new()
+    };
+    let mut related =
+        if include.contains(&ListInclude::Related) { related_to(conn, config, &rows)? } else { HashMap::new() };
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let id = row.article_id;
+            let mut article = article(config, &taxonomy, &translations, row);
+            if let Some(body) = bodies.remove(&id) {
+                add_body(&mut article, body, include);
+            }
+            article.related = related.remove(&id);
+            article
+        })
+        .collect())
+}
+
+/// Summaries of these rows.
+pub(super) fn summaries(
+    conn: &mut Conn,
+    config: &Config,
+    rows: Vec<PublishedRow>,
+) -> Result<Vec<ArticleSummary>, Problem> {
+    Ok(articles(conn, config, rows, &[])?.into_iter().map(ArticleSummary).collect())
+}
+
+struct Taxonomy {
+    authors: HashMap<AuthorId, AuthorSummary>,
+    categories: HashMap<CategoryId, CategorySummary>,
+}
+
+impl Taxonomy {
+    fn load(conn: &mut Conn, rows: &[PublishedRow]) -> Result<Self, Problem> {
+        let contents = || rows.iter().map(|row| &row.summary.0.content);
+        let authors: HashSet<AuthorId> =
+            contents().flat_map(|content| content.author_ids().into_iter().chain(content.reviewer_id())).collect();
+        let categories: HashSet<CategoryId> = contents().flat_map(super::model::Content::category_ids).collect();
+        Ok(Self {
+            authors: authors::summaries(conn, &authors.into_iter().collect::<Vec<_>>())?,
+            categories: categories::summaries(conn, &categories.into_iter().collect::<Vec<_>>())?,
+        })
+    }
+}
+
+fn resolve_replaced(conn: &mut Conn, rows: &mut [PublishedRow]) -> Result<(), Problem> {
+    let mut contents: Vec<_> = rows.iter_mut().map(|row| std::mem::take(&mut row.summary.0.content)).collect();
+    store::resolve_replaced(conn, &mut contents)?;
+    for (row, content) in rows.iter_mut().zip(contents) {
+        row.summary.0.content = content;
+    }
+    Ok(())
+}
+
+fn article(
+    config: &Config,
+    taxonomy: &Taxonomy,
+    translations: &HashMap<ArticleId, Vec<(ArticleId, Translation)>>,
+    row: PublishedRow,
+) -> Article {
+    let content = &row.summary.0.content;
+    let resolved = Resolved {
+        authors: content.author_ids().iter().filter_map(|id| taxonomy.authors.get(id).cloned()).collect(),
+        categories: content.category_ids().iter().filter_map(|id| taxonomy.categories.get(id).cloned()).collect(),
+        reviewed_by: content.reviewer_id().and_then(|id| taxonomy.authors.get(&id).cloned()),
+        translations: translations
+            .get(&row.translation_root)
+            .into_iter()
+            .flatten()
+            .filter(|(id, _)| *id != row.article_id)
+            .map(|(_, translation)| translation.clone())
+            .collect(),
+        url: config.article_url(&row.slug),
+    };
+    Article::new(row.article_id, row.slug, (row.published_at, row.updated_at), row.summary.0, resolved)
+}
+
+type Translations = HashMap<ArticleId, Vec<(ArticleId, Translation)>>;
+
+/// The public articles that share an original, by that original.
+fn translations(conn: &mut Conn, config: &Config, rows: &[PublishedRow]) -> Result<Translations, Problem> {
+    let roots: HashSet<ArticleId> = rows.iter().map(|row| row.translation_root).collect();
+    let mut by_root = Translations::new();
+    for row in published::translations(conn, &roots.into_iter().collect::<Vec<_>>())? {
+        let translation = Translation {
+            language: row.language,
+            url: config.article_url(&row.slug),
+            slug: row.slug,
+            title: row.summary.0.content.title,
+        };
+        by_root.entry(row.translation_root).or_default().push((row.article_id, translation));
+    }
+    Ok(by_root)
+}
+
+fn related_to(
+    conn: &mut Conn,
+    config: &Config,
+    rows: &[PublishedRow],
+) -> Result<HashMap<ArticleId, Vec<ArticleSummary>>, Problem> {
+    rows.iter()
+        .map(|row| {
+            let ids = related::ids(conn, row, related::DEFAULT_LIMIT)?;
+            let rows = published::in_order(conn, &ids)?;
+            Ok((row.article_id, summaries(conn, config, rows)?))
+        })
+        .collect()
+}
+
+/// Fills in the links by identity of all bodies of a page with one query.
+fn linked(
+    conn: &mut Conn,
+    config: &Config,
+    mut bodies: HashMap<ArticleId, PublishedBody>,
+    include: &[ListInclude],
+) -> Result<HashMap<ArticleId, PublishedBody>, Problem> {
+    let targets: HashSet<ArticleId> = bodies.values().flat_map(|body| body.linked_articles.iter().copied()).collect();
+    if targets.is_empty() {
+        return Ok(bodies);
+    }
+    let slugs = published::slugs_of(conn, &targets.into_iter().collect::<Vec<_>>())?;
+    let resolve = |id: Uuid| slugs.get(&ArticleId::from_uuid(id)).map(|slug| config.article_url(slug));
+    for body in bodies.values_mut().filter(|body| !body.linked_articles.is_empty()) {
+        for section in &mut body.sections {
+            section.html = text::link_articles_html(&section.html, resolve);
+        }
+        if include.contains(&ListInclude::BodyMarkdown) {
+            body.body_markdown = text::link_articles_markdown(&body.body_markdown, resolve);
+        }
+    }
+    Ok(bodies)
+}
+
+fn add_body(article: &mut Article, body: PublishedBody, include: &[ListInclude]) {
+    let wants = |one| include.contains(&one);
+    if wants(ListInclude::BodyHtml) {
+        article.body_html = Some(body.sections.iter().map(|section| section.html.as_str()).collect());
+    }
+    article.body_markdown = wants(ListInclude::BodyMarkdown).then_some(body.body_markdown);
+    article.sections = wants(ListInclude::Sections).then_some(body.sections);
+    article.table_of_contents = wants(ListInclude::TableOfContents).then_some(body.table_of_contents);
+    article.seo = wants(ListInclude::Seo).then_some(body.seo);
+    article.citations = wants(ListInclude::Citations).then_some(body.citations);
+    article.extra = wants(ListInclude::Extra).then_some(body.extra);
+}
+
+/// The address of an article's page by its id, where it is public: how management shows links by identity.
+pub(super) fn resolve_links(conn: &mut Conn, config: &Config, html: &str, linked: &[Uuid]) -> Result<String, Problem> {
+    let ids: Vec<ArticleId> = linked.iter().map(|id| ArticleId::from_uuid(*id)).collect();
+    let slugs = published::slugs_of(conn, &ids)?;
+    Ok(text::link_articles_html(html, |id| slugs.get(&ArticleId::from_uuid(id)).map(|slug| config.article_url(slug))))
+}

@@ -1,0 +1,205 @@
+//! Delivery of articles: what anyone may read.
+
+use actix_web::web::Data;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::assemble;
+use super::filters::ListArticles;
+use super::model::{Article, ArticleId};
+use super::published::{self, ListedArticle, PublishedRow, WithdrawnRow};
+use super::related;
+use super::views::{ArticleInclude, ArticleListItem, ArticleSummary, ListInclude};
+use crate::config::Config;
+use crate::db::{Conn, Timestamp};
+use crate::http::answer::Resolved;
+use crate::http::problem::GONE;
+use crate::http::{Delivered, Found, ListOf, ListQuery, Path, Problem, Query, page};
+use crate::slugs::{self, Slug};
+use crate::state::App;
+
+/// What one article may show beyond what it always shows.
+#[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct GetArticle {
+    /// Adds the text as it was written, or in parts.
+    #[serde(default)]
+    #[param(inline, max_items = 2)]
+    include: Vec<ArticleInclude>,
+}
+
+/// How many related articles are wanted.
+#[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListRelated {
+    /// How many articles at most.
+    #[serde(default = "default_related")]
+    #[param(minimum = 1, maximum = 100, default = 3)]
+    limit: u32,
+}
+
+fn default_related() -> u32 {
+    3
+}
+
+/// Related articles, most related first.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct RelatedArticles {
+    /// The articles.
+    pub items: Vec<ArticleSummary>,
+    /// The limit that was applied; related articles are not walked page by page.
+    pub page: page::Page,
+}
+
+/// Where a withdrawn article's readers should go.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Successor {
+    /// The slug of the article that takes the place.
+    pub slug: String,
+    /// Its page on the public site.
+    pub url: String,
+}
+
+/// List articles
+///
+/// Published articles, newest first. A filter may repeat or hold a comma list (any of them); different
+/// filters must all hold. A category or author that names nothing is a fault. Open to anyone.
+#[utoipa::path(get, path = "/api/v1/articles", tag = "Articles")]
+pub(super) async fn list_articles(
+    app: Data<App>,
+    query: ListQuery<ListArticles, true>,
+) -> Result<Delivered<ListOf<ArticleListItem>>, Problem> {
+    let state = app.clone();
+    let (list, links, version) = app
+        .db
+        .snapshot(move |conn, version| {
+            let (list, links) = list(conn, &state.config, &query)?;
+            Ok::<_, Problem>((list, links, version))
+        })
+        .await?;
+    Ok(app.delivered(list, version).with_links(links))
+}
+
+/// Get an article
+///
+/// One published article by slug. A slug that it used to have answers `308` to the present one; what was
+/// published and is withdrawn answers `410` with when, and a successor if one is set. Open to anyone.
+#[utoipa::path(
+    get, path = "/api/v1/articles/{slug}", tag = "Articles",
+    responses((
+        status = 410, description = "It was published and is withdrawn; `withdrawn_at` says when, `successor` where to go (or null).",
+    ))
+)]
+pub(super) async fn get_article(
+    app: Data<App>,
+    Path(Slug(slug)): Path<Slug>,
+    Query(query): Query<GetArticle>,
+) -> Result<Resolved<Article>, Problem> {
+    let state = app.clone();
+    let (found, version) = app
+        .db
+        .snapshot(move |conn, version| Ok::<_, Problem>((get(conn, &state.config, &slug, &query)?, version)))
+        .await?;
+    Ok(match found {
+        Ok(article) => Resolved::Here(app.delivered(article, version)),
+        Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}"), version, app.cache_policy()),
+    })
+}
+
+/// List related articles
+///
+/// Published articles in the same language that share tags and categories with this one, most related
+/// first; rarer ones weigh more. The first three stand in the article itself. Open to anyone.
+#[utoipa::path(
+    get, path = "/api/v1/articles/{slug}/related", tag = "Articles",
+    responses((status = 410, description = "The article is withdrawn."))
+)]
+pub(super) async fn list_related_articles(
+    app: Data<App>,
+    Path(Slug(slug)): Path<Slug>,
+    Query(query): Query<ListRelated>,
+) -> Result<Resolved<RelatedArticles>, Problem> {
+    let state = app.clone();
+    let (found, version) = app
+        .db
+        .snapshot(move |conn, version| {
+            let found = match present(conn, &state.config, &slug)? {
+                Err(slug) => Err(slug),
+                Ok(row) => Ok(related_to(conn, &state.config, &row, query.limit)?),
+            };
+            Ok::<_, Problem>((found, version))
+        })
+        .await?;
+    Ok(match found {
+        Ok(related) => Resolved::Here(app.delivered(related, version)),
+        Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}/related"), version, app.cache_policy()),
+    })
+}
+
+type Part = (ListOf<ArticleListItem>, Option<String>);
+
+fn list(conn: &mut Conn, config: &Config, query: &ListQuery<ListArticles, true>) -> Result<Part, Problem> {
+    let plan = query.filters.plan(conn, &config.language, query.faults.clone())?;
+    let (limit, start) = (query.paging.limit, query.paging.start(&query.fingerprint, &plan.kinds())?);
+    let ids = plan.list.page(conn, start.place(limit), limit)?;
+    let total = if start.counts() { Some(plan.count(conn)?) } else { None };
+    let rows = published::in_order(conn, &ids.ids)?;
+    let listed = rows.into_iter().map(|row| ListedArticle { keys: plan.values(&row), row }).collect();
+    let found = Found { items: listed, more: ids.more, total };
+    let (page, links) = page::describe(&found, &start, limit, &query.fingerprint, &query.link_base);
+    let rows = found.items.into_iter().map(|listed| listed.row).collect();
+    let articles = assemble::articles(conn, config, rows, &query.filters.include)?;
+    Ok((ListOf { items: articles.into_iter().map(ArticleListItem).collect(), page }, links))
+}
+
+fn get(conn: &mut Conn, config: &Config, slug: &str, query: &GetArticle) -> Result<Result<Article, String>, Problem> {
+    let row = match present(conn, config, slug)? {
+        Ok(row) => row,
+        Err(slug) => return Ok(Err(slug)),
+    };
+    let mut include = ListInclude::ALWAYS_IN_ONE.to_vec();
+    include.extend(query.include.iter().map(|one| ListInclude::from(*one)));
+    let article = assemble::articles(conn, config, vec![row], &include)?.pop();
+    article.map(Ok).ok_or_else(Problem::not_found)
+}
+
+fn related_to(conn: &mut Conn, config: &Config, row: &PublishedRow, limit: u32) -> Result<RelatedArticles, Problem> {
+    let ids = related::ids(conn, row, limit as usize)?;
+    let rows = published::in_order(conn, &ids)?;
+    let page = page::Page { limit, next_cursor: None, number: None, total_items: None, total_pages: None };
+    Ok(RelatedArticles { items: assemble::summaries(conn, config, rows)?, page })
+}
+
+/// The public article of a slug, or the present slug that a former one leads to.
+///
+/// # Errors
+/// `410` for what is withdrawn, `404` for what never was.
+fn present(conn: &mut Conn, config: &Config, slug: &str) -> Result<Result<PublishedRow, String>, Problem> {
+    if let Some(row) = published::by_slug(conn, slug)? {
+        return Ok(Ok(row));
+    }
+    if let Some(id) = slugs::former(conn, slugs::Kind::Article, slug)?.map(ArticleId::from_uuid) {
+        if let Some(row) = published::by_id(conn, id)? {
+            return Ok(Err(row.slug));
+        }
+        if let Some(withdrawn) = published::withdrawn_by_id(conn, id)? {
+            return Err(gone(conn, config, &withdrawn)?);
+        }
+    }
+    match published::withdrawn_by_slug(conn, slug)? {
+        Some(withdrawn) => Err(gone(conn, config, &withdrawn)?),
+        None => Err(Problem::not_found()),
+    }
+}
+
+fn gone(conn: &mut Conn, config: &Config, withdrawn: &WithdrawnRow) -> Result<Problem, Problem> {
+    let target = match withdrawn.successor_id {
+        Some(id) => published::by_id(conn, id)?,
+        None => None,
+    };
+    let successor = target.map(|row| Successor { url: config.article_url(&row.slug), slug: row.slug });
+    let at: Timestamp = withdrawn.withdrawn_at;
+    Ok(Problem::new(&GONE, "The article was published and has been withdrawn.")
+        .with_member("withdrawn_at", at)
+        .with_member("successor", successor))
+}

@@ -1,0 +1,125 @@
+//! What a schema can't say of an article's content: that what it names exists, and that its slug is free.
+
+use diesel::prelude::*;
+use serde_json::json;
+
+use super::model::{ArticleId, Content};
+use super::{published, store};
+use crate::auth::Actor;
+use crate::authors;
+use crate::categories;
+use crate::db::{Conn, Timestamp};
+use crate::http::{Fault, Problem};
+use crate::schema::articles;
+use crate::slugs;
+
+/// Checks content that `actor` sends for the article `id`, and puts ids where it names by slug.
+pub(super) fn resolve(
+    conn: &mut Conn,
+    content: &mut Content,
+    id: ArticleId,
+    actor: Actor,
+    site_language: &str,
+    now: Timestamp,
+) -> Result<Vec<Fault>, Problem> {
+    let mut faults = content.faults(now);
+    resolve_authors(conn, content, &mut faults)?;
+    resolve_categories(conn, content, &mut faults)?;
+    if let Some(name) = &content.reviewed_by {
+        match authors::named(conn, name)? {
+            Some(id) => content.reviewed_by = Some(id.to_string()),
+            None => faults.push(not_found("/reviewed_by", "author")),
+        }
+    }
+    if content.language.is_none() {
+        content.language = Some(site_language.to_owned());
+    }
+    if content.excerpt.as_deref().is_some_and(|text| text.trim().is_empty()) {
+        content.excerpt = None;
+    }
+    resolve_original(conn, content, id, actor, &mut faults)?;
+    Ok(faults)
+}
+
+fn not_found(pointer: impl Into<String>, noun: &str) -> Fault {
+    Fault::body(pointer, "not_found", format!("There is no {noun} of this id or slug."))
+}
+
+fn resolve_authors(conn: &mut Conn, content: &mut Content, faults: &mut Vec<Fault>) -> Result<(), Problem> {
+    let mut resolved = Vec::with_capacity(content.authors.len());
+    for (index, name) in content.authors.iter().enumerate() {
+        match authors::named(conn, name)? {
+            Some(id) => keep(&mut resolved, id.to_string(), || format!("/authors/{index}"), faults),
+            None => faults.push(not_found(format!("/authors/{index}"), "author")),
+        }
+    }
+    content.authors = resolved;
+    Ok(())
+}
+
+fn resolve_categories(conn: &mut Conn, content: &mut Content, faults: &mut Vec<Fault>) -> Result<(), Problem> {
+    let mut resolved = Vec::with_capacity(content.categories.len());
+    for (index, name) in content.categories.iter().enumerate() {
+        match categories::named(conn, name)? {
+            Some(id) => keep(&mut resolved, id.to_string(), || format!("/categories/{index}"), faults),
+            None => faults.push(not_found(format!("/categories/{index}"), "category")),
+        }
+    }
+    content.categories = resolved;
+    Ok(())
+}
+
+fn keep(resolved: &mut Vec<String>, id: String, pointer: impl Fn() -> String, faults: &mut Vec<Fault>) {
+    if resolved.contains(&id) {
+        faults.push(Fault::body(pointer(), "duplicate", "The list names this one twice."));
+    } else {
+        resolved.push(id);
+    }
+}
+
+/// A translation names its original; of a translation's translation the original is meant.
+fn resolve_original(
+    conn: &mut Conn,
+    content: &mut Content,
+    id: ArticleId,
+    actor: Actor,
+    faults: &mut Vec<Fault>,
+) -> Result<(), Problem> {
+    let Some(named) = content.translation_of else { return Ok(()) };
+    let fault = |code, message: &str| Fault::body("/translation_of", code, message);
+    if named == id {
+        faults.push(fault("self", "An article is not a translation of itself."));
+        return Ok(());
+    }
+    let visible = match store::by_id(conn, named)? {
+        Some(row) => row.published_revision.is_some() || store::may_edit(conn, &row, actor)?,
+        None => false,
+    };
+    if !visible {
+        faults.push(not_found("/translation_of", "article"));
+        return Ok(());
+    }
+    let original: Option<ArticleId> =
+        articles::table.find(named).select(articles::translation_of).first::<Option<ArticleId>>(conn)?;
+    content.translation_of = Some(original.unwrap_or(named));
+    if content.translation_of == Some(id) {
+        faults.push(fault("cycle", "That article is a translation of this one already."));
+    } else if store::is_translated(conn, id)? {
+        faults
+            .push(fault("cycle", "Other articles are translations of this one, so it can't be a translation itself."));
+    }
+    Ok(())
+}
+
+/// Gives the content its slug: the one it names, where that is free, or one made from the title.
+pub(super) fn settle_slug(conn: &mut Conn, content: &mut Content, id: ArticleId, actor: Actor) -> Result<(), Problem> {
+    if let Some(slug) = &content.slug {
+        let Some(holder) = store::slug_holder(conn, slug, id)? else { return Ok(()) };
+        let visible = published::by_id(conn, holder.id)?.is_some() || store::may_edit(conn, &holder, actor)?;
+        let shown = json!({ "kind": "article", "id": holder.id, "title": holder.title, "trashed": holder.trashed_at.is_some() });
+        return Err(slugs::taken(visible.then_some(shown)));
+    }
+    let slug = slugs::made_from(&content.title, "article", |slug| Ok(store::slug_holder(conn, slug, id)?.is_some()))?;
+    content.slug = Some(slug);
+    Ok(())
+}

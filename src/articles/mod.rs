@@ -1,0 +1,82 @@
+//! Articles: what the whole program is about.
+//!
+//! The *working copy* is what authors see, every save of it an immutable *revision*; the *published* tables
+//! hold what readers see. `model` is pure; `store` has the SQL of working copies, `published` that of what
+//! is public; `editing` and `publishing` are the moves; `delivery` and `manage` the two surfaces. Delivery
+//! reaches nothing but `published` and the taxonomy, so a draft can't leak.
+
+mod assemble;
+mod delivery;
+mod draft_check;
+mod editing;
+mod filters;
+pub(crate) mod import;
+mod manage;
+mod model;
+mod published;
+mod publishing;
+mod related;
+mod store;
+mod views;
+mod working_copy;
+mod working_list;
+
+pub(crate) use self::model::{ArticleId, Citation, Content, Seo};
+use crate::authors::AuthorId;
+use crate::categories::CategoryId;
+use crate::db::Tx;
+use crate::http::{Operations, Problem};
+
+/// The operations of this feature.
+pub(crate) fn operations() -> Operations {
+    use self::delivery::{__path_get_article, __path_list_articles, __path_list_related_articles};
+    use self::manage::{
+        __path_create_article, __path_delete_article, __path_get_working_copy, __path_list_working_copies,
+        __path_publish_article, __path_unpublish_article, __path_update_article,
+    };
+    Operations::new()
+        .operation(__path_list_articles, delivery::list_articles)
+        .operation(__path_get_article, delivery::get_article)
+        .operation(__path_list_related_articles, delivery::list_related_articles)
+        .operation(__path_list_working_copies, manage::list_working_copies)
+        .operation(__path_create_article, manage::create_article)
+        .operation(__path_get_working_copy, manage::get_working_copy)
+        .operation(__path_update_article, manage::update_article)
+        .operation(__path_delete_article, manage::delete_article)
+        .operation(__path_publish_article, manage::publish_article)
+        .operation(__path_unpublish_article, manage::unpublish_article)
+        .optional_members("Article", views::LARGEST)
+        .optional_members("ArticleListItem", views::LARGE)
+}
+
+/// Lets an author take another's place in every article; stored documents keep the old id, which reading
+/// resolves. Call it before the old author is replaced.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn reassign_author(tx: &mut Tx<'_>, old: AuthorId, new: AuthorId) -> Result<(), Problem> {
+    reassign(tx, "author", &old.bytes(), &new.bytes())
+}
+
+/// Lets a category take another's place in every article, as [`reassign_author`] does.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn reassign_category(tx: &mut Tx<'_>, old: CategoryId, new: CategoryId) -> Result<(), Problem> {
+    reassign(tx, "category", &old.bytes(), &new.bytes())
+}
+
+fn reassign(tx: &mut Tx<'_>, kind: &str, old: &[u8], new: &[u8]) -> Result<(), Problem> {
+    store::reassign_references(tx, old, new)?;
+    let affected = published::with_facet(tx, kind, old)?;
+    published::refresh_facets(tx, &affected)
+}
+
+/// Files the public articles of a category anew after it has moved in the tree.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn category_moved(tx: &mut Tx<'_>, id: CategoryId) -> Result<(), Problem> {
+    let affected = published::with_facet(tx, "category", &id.bytes())?;
+    published::refresh_facets(tx, &affected)
+}

@@ -1,0 +1,585 @@
+//! What an article is, without I/O: its content, its states and moves, and what each surface shows of it.
+//!
+//! A member is written once in [`Content`], which is the stored document, the merge-patch target and,
+//! closed, the schema of requests; what delivery shows of it is one line more in [`Article`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::authors::{AuthorId, AuthorSummary};
+use crate::categories::{CategoryId, CategorySummary};
+use crate::db::{Id, Timestamp};
+use crate::http::{Editable, Fault, Problem, Warning};
+use crate::parts::Image;
+use crate::text::{Rendered, Section, TableOfContentsEntry, excerpt, reading_minutes};
+
+/// Marks the id of an article.
+#[derive(Debug, Clone, Copy)]
+pub struct ArticleKind;
+/// The id of an article.
+pub(crate) type ArticleId = Id<ArticleKind>;
+
+/// The form of stored documents; raised when [`lift`] learns a new step.
+pub(super) const SCHEMA_VERSION: u64 = 1;
+const MAX_EXTRA_BYTES: usize = 16 * 1024;
+const EXCERPT_CHARS: usize = 280;
+
+/// What an editor writes of an article.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Content {
+    /// The name in addresses; made from `title` where it is left out or null.
+    #[schema(max_length = 120, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$", example = "first-steps")]
+    pub slug: Option<String>,
+    /// The title.
+    #[schema(
+        min_length = 1,
+        max_length = 300,
+        pattern = r"^[^\x00-\x1F\x7F]*[^\s\x00-\x1F\x7F][^\x00-\x1F\x7F]*$",
+        example = "First steps"
+    )]
+    pub title: String,
+    /// A line under the title.
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1F\x7F]*$")]
+    pub subtitle: Option<String>,
+    /// What lists show of the text; made from the body where it is null.
+    #[schema(max_length = 1000)]
+    pub excerpt: Option<String>,
+    /// The text in `CommonMark` with tables, footnotes, strikethrough and task lists, at most 1 MiB.
+    /// `[text](article:<id>)` links to another article whatever its slug becomes.
+    #[schema(max_length = 1_048_576, example = "## Where to begin\n\nBreathe.")]
+    pub body_markdown: String,
+    /// The picture at the top.
+    pub hero_image: Option<Image>,
+    /// Who wrote it, in order: ids or slugs of authors. Without any, the caller's own author.
+    #[schema(max_items = 20)]
+    pub authors: Vec<String>,
+    /// Where it is filed: ids or slugs of categories, the primary one first.
+    #[schema(max_items = 20)]
+    pub categories: Vec<String>,
+    /// Free words, each without commas and at most 60 characters.
+    #[schema(max_items = 30)]
+    pub tags: Vec<String>,
+    /// What search engines are told.
+    pub seo: Seo,
+    /// Whatever else the front end needs: a JSON object of at most 16 KiB.
+    #[schema(value_type = Object)]
+    pub extra: Map<String, Value>,
+    /// The language, a BCP 47 tag; the site's where it is null.
+    #[schema(max_length = 35, pattern = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", example = "en")]
+    pub language: Option<String>,
+    /// The article that this one translates; null for an original.
+    pub translation_of: Option<ArticleId>,
+    /// Which expert checked it: the id or slug of an author.
+    #[schema(min_length = 1, max_length = 120)]
+    pub reviewed_by: Option<String>,
+    /// When it was checked.
+    pub reviewed_at: Option<Timestamp>,
+    /// What the text rests on.
+    #[schema(max_items = 200)]
+    pub citations: Vec<Citation>,
+    /// The date that readers see; the first publication's where it is null. Never in the future.
+    pub published_at: Option<Timestamp>,
+}
+
+/// What search engines are told of an article; null means: take it from the article.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Seo {
+    /// The title of the page.
+    #[schema(max_length = 300, pattern = r"^[^\x00-\x1F\x7F]*$")]
+    pub title: Option<String>,
+    /// The description of the page.
+    #[schema(max_length = 1000, pattern = r"^[^\x00-\x1F\x7F]*$")]
+    pub description: Option<String>,
+    /// The address that counts where the text stands in several places.
+    #[schema(max_length = 2000, pattern = r"^https?://[^\s/][^\s]*$")]
+    pub canonical_url: Option<String>,
+    /// Whether search engines should leave the page out.
+    pub no_index: bool,
+    /// The picture that is shown where the page is shared.
+    pub image: Option<Image>,
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Citation {
+    /// How it is cited.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[^\x00-\x1F\x7F]*[^\s\x00-\x1F\x7F][^\x00-\x1F\x7F]*$")]
+    pub text: String,
+    /// Where it can be read; null where nowhere.
+    #[serde(default)]
+    #[schema(max_length = 2000, pattern = r"^https?://[^\s/][^\s]*$")]
+    pub url: Option<String>,
+}
+
+impl Editable for Content {
+    const NAME: &'static str = "Article";
+    const REQUIRED: &'static [&'static str] = &["title"];
+    type Answer = WorkingCopy;
+}
+
+impl Content {
+    /// The authors by id; what names none is left out.
+    pub fn author_ids(&self) -> Vec<AuthorId> {
+        ids(&self.authors)
+    }
+
+    /// The categories by id; what names none is left out.
+    pub fn category_ids(&self) -> Vec<CategoryId> {
+        ids(&self.categories)
+    }
+
+    /// The expert by id.
+    pub fn reviewer_id(&self) -> Option<AuthorId> {
+        self.reviewed_by.as_deref().and_then(|id| id.parse().ok())
+    }
+
+    /// The faults that neither a schema nor the database can tell.
+    pub fn faults(&self, now: Timestamp) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if serde_json::to_vec(&self.extra).is_ok_and(|bytes| bytes.len() > MAX_EXTRA_BYTES) {
+            faults.push(Fault::body("/extra", "too_long", "The object must have at most 16 KiB as JSON."));
+        }
+        if self.body_markdown.len() > 1_048_576 {
+            faults.push(Fault::body("/body_markdown", "too_long", "The text must have at most 1 MiB."));
+        }
+        if self.published_at.is_some_and(|at| at > now) {
+            let message = "The date must not be in the future.";
+            faults.push(Fault::body("/published_at", "in_future", message));
+        }
+        for (index, tag) in self.tags.iter().enumerate() {
+            if let Some((code, message)) = tag_fault(tag, &self.tags[..index]) {
+                faults.push(Fault::body(format!("/tags/{index}"), code, message));
+            }
+        }
+        faults
+    }
+
+    /// Why the content can't be published, if it can't: faults of what the page would show.
+    pub fn publication_faults(&self) -> Vec<Fault> {
+        let image = |pointer: &str, image: Option<&Image>| {
+            image.filter(|image| image.alt.is_none()).map(|_| {
+                let message = "Say what the image shows, or give an empty text for a mere ornament.";
+                Fault::body(format!("{pointer}/alt"), "required", message)
+            })
+        };
+        [image("/hero_image", self.hero_image.as_ref()), image("/seo/image", self.seo.image.as_ref())]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+fn ids<K>(texts: &[String]) -> Vec<Id<K>> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn tag_fault(tag: &str, before: &[String]) -> Option<(&'static str, &'static str)> {
+    let length = tag.chars().count();
+    if tag.trim().is_empty() {
+        Some(("blank", "A tag must not be blank."))
+    } else if length > 60 {
+        Some(("too_long", "A tag must have at most 60 characters."))
+    } else if tag.trim() != tag || tag.contains(',') || tag.chars().any(char::is_control) {
+        Some(("pattern", "A tag must not begin or end with a space, nor hold commas or control characters."))
+    } else if before.iter().any(|other| other == tag) {
+        Some(("duplicate", "A tag may stand once."))
+    } else {
+        None
+    }
+}
+
+/// The content as it is stored, with the version of its form.
+pub(super) fn stored(content: &Content) -> Result<String, Problem> {
+    let mut document = serde_json::to_value(content).map_err(Problem::internal)?;
+    document["schema_version"] = json!(SCHEMA_VERSION);
+    serde_json::to_string(&document).map_err(Problem::internal)
+}
+
+/// Reads stored content, whatever version of the program wrote it.
+pub(super) fn from_stored(text: &str) -> Result<Content, Problem> {
+    let document: Value = serde_json::from_str(text).map_err(Problem::internal)?;
+    serde_json::from_value(lift(document)).map_err(Problem::internal)
+}
+
+/// Lifts an older document to the present form, step by step. There is one form so far.
+fn lift(mut document: Value) -> Value {
+    if let Value::Object(members) = &mut document {
+        members.shift_remove("schema_version");
+    }
+    document
+}
+
+/// What lists show of a published article, kept apart from its body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublishedSummary {
+    /// The content without what is large.
+    pub content: Content,
+    /// The excerpt, written or made.
+    pub excerpt: String,
+    /// Words of the body.
+    pub word_count: u32,
+}
+
+/// The large part of a published article.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct PublishedBody {
+    /// The text as it was written.
+    pub body_markdown: String,
+    /// The text as sanitised HTML, in sections that make it up; links by identity are not filled in yet.
+    pub sections: Vec<Section>,
+    /// The articles that it links to by identity.
+    pub linked_articles: Vec<ArticleId>,
+    /// The headings.
+    pub table_of_contents: Vec<TableOfContentsEntry>,
+    /// What search engines are told.
+    pub seo: Seo,
+    /// What the text rests on.
+    pub citations: Vec<Citation>,
+    /// Whatever else the front end needs.
+    pub extra: Map<String, Value>,
+}
+
+/// Parts what is published into what lists show and what is large.
+pub(super) fn published_parts(mut content: Content, rendered: Rendered) -> (PublishedSummary, PublishedBody) {
+    let body = PublishedBody {
+        body_markdown: std::mem::take(&mut content.body_markdown),
+        linked_articles: rendered.linked_articles.into_iter().map(ArticleId::from_uuid).collect(),
+        sections: rendered.sections,
+        table_of_contents: rendered.table_of_contents,
+        seo: std::mem::take(&mut content.seo),
+        citations: std::mem::take(&mut content.citations),
+        extra: std::mem::take(&mut content.extra),
+    };
+    let made = || excerpt(&rendered.text, EXCERPT_CHARS);
+    let excerpt = content.excerpt.clone().filter(|text| !text.trim().is_empty()).unwrap_or_else(made);
+    (PublishedSummary { content, excerpt, word_count: rendered.word_count }, body)
+}
+
+/// An article as delivery shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Article {
+    /// The id.
+    pub id: ArticleId,
+    /// The name in addresses.
+    pub slug: String,
+    /// The title.
+    pub title: String,
+    /// A line under the title; null where there is none.
+    pub subtitle: Option<String>,
+    /// What lists show of the text.
+    pub excerpt: String,
+    /// The picture at the top; null where there is none.
+    pub hero_image: Option<Image>,
+    /// Who wrote it, in order.
+    pub authors: Vec<AuthorSummary>,
+    /// Where it is filed; the first is the primary category.
+    pub categories: Vec<CategorySummary>,
+    /// Free words.
+    pub tags: Vec<String>,
+    /// The language, a BCP 47 tag.
+    pub language: String,
+    /// The same article in other languages.
+    pub translations: Vec<Translation>,
+    /// Which expert checked it; null where none did.
+    pub reviewed_by: Option<AuthorSummary>,
+    /// When it was checked; null where it was not.
+    pub reviewed_at: Option<Timestamp>,
+    /// Words of the body.
+    #[schema(minimum = 0)]
+    pub word_count: u32,
+    /// Minutes to read it, at least 1.
+    #[schema(minimum = 1)]
+    pub reading_minutes: u32,
+    /// Its page on the public site.
+    pub url: String,
+    /// The first publication, or the date that was set.
+    pub published_at: Timestamp,
+    /// The last publication.
+    pub updated_at: Timestamp,
+    /// The text as sanitised HTML.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    pub body_html: Option<String>,
+    /// The text as it was written, links by identity filled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    pub body_markdown: Option<String>,
+    /// The text in parts, one for each heading; together they are `body_html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Section>)]
+    pub sections: Option<Vec<Section>>,
+    /// The headings; each `id` is an anchor in `body_html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<TableOfContentsEntry>)]
+    pub table_of_contents: Option<Vec<TableOfContentsEntry>>,
+    /// What search engines are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seo)]
+    pub seo: Option<Seo>,
+    /// What the text rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Citation>)]
+    pub citations: Option<Vec<Citation>>,
+    /// Whatever else the front end needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub extra: Option<Map<String, Value>>,
+    /// Published articles that share tags and categories, most related first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<super::views::ArticleSummary>)]
+    pub related: Option<Vec<super::views::ArticleSummary>>,
+}
+
+/// The same article in another language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Translation {
+    /// The language, a BCP 47 tag.
+    pub language: String,
+    /// The slug.
+    pub slug: String,
+    /// The title.
+    pub title: String,
+    /// The page on the public site.
+    pub url: String,
+}
+
+/// What delivery resolves for an article beside its own row.
+pub(super) struct Resolved {
+    /// Its authors.
+    pub authors: Vec<AuthorSummary>,
+    /// Its categories.
+    pub categories: Vec<CategorySummary>,
+    /// Its expert.
+    pub reviewed_by: Option<AuthorSummary>,
+    /// Its translations.
+    pub translations: Vec<Translation>,
+    /// Its page.
+    pub url: String,
+}
+
+impl Article {
+    /// What lists show; what is large is not there yet.
+    pub(super) fn new(
+        id: ArticleId,
+        slug: String,
+        dates: (Timestamp, Timestamp),
+        summary: PublishedSummary,
+        resolved: Resolved,
+    ) -> Self {
+        let content = summary.content;
+        Self {
+            id,
+            slug,
+            title: content.title,
+            subtitle: content.subtitle,
+            excerpt: summary.excerpt,
+            hero_image: content.hero_image,
+            authors: resolved.authors,
+            categories: resolved.categories,
+            tags: content.tags,
+            language: content.language.unwrap_or_default(),
+            translations: resolved.translations,
+            reviewed_by: resolved.reviewed_by,
+            reviewed_at: content.reviewed_at,
+            word_count: summary.word_count,
+            reading_minutes: reading_minutes(summary.word_count),
+            url: resolved.url,
+            published_at: dates.0,
+            updated_at: dates.1,
+            body_html: None,
+            body_markdown: None,
+            sections: None,
+            table_of_contents: None,
+            seo: None,
+            citations: None,
+            extra: None,
+            related: None,
+        }
+    }
+}
+
+/// Whether readers can see an article.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// It was never public.
+    None,
+    /// A revision of it is public.
+    Public,
+    /// It was public and is no more.
+    Withdrawn,
+}
+
+/// Who saved something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Person {
+    /// The id of the account.
+    pub id: crate::auth::UserId,
+    /// The person's name.
+    pub name: String,
+}
+
+/// What is public of an article.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Publication {
+    /// The number of the public revision.
+    #[schema(minimum = 1)]
+    pub revision: i64,
+    /// Its slug.
+    pub slug: String,
+    /// Its page on the public site.
+    pub url: String,
+    /// The date that readers see.
+    pub published_at: Timestamp,
+}
+
+/// Summaries of what a working copy names by id.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Expanded {
+    /// Its authors, in order.
+    pub authors: Vec<AuthorSummary>,
+    /// Its categories, in order.
+    pub categories: Vec<CategorySummary>,
+    /// Its expert; null where there is none.
+    #[schema(required)]
+    pub reviewed_by: Option<AuthorSummary>,
+}
+
+/// An article as who writes it sees it: the last saved content, and where it stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct WorkingCopy {
+    /// What an editor writes.
+    #[serde(flatten)]
+    pub content: Content,
+    /// The id.
+    pub id: ArticleId,
+    /// The body as sanitised HTML.
+    pub body_html: String,
+    /// The number of this revision, from 1; `publish` names it.
+    #[schema(minimum = 1)]
+    pub revision: i64,
+    /// Whether readers can see it.
+    pub visibility: Visibility,
+    /// Whether it is public and this revision is not the public one.
+    pub changed: bool,
+    /// When it was moved to the trash; null where it is not there.
+    pub trashed_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last saved.
+    pub saved_at: Timestamp,
+    /// Who saved it; null where the account is gone or the command line did.
+    pub saved_by: Option<Person>,
+    /// What is public of it; null where nothing is.
+    pub published: Option<Publication>,
+    /// Summaries of what it names by id.
+    pub expanded: Expanded,
+    /// What sanitising removed in this write, and what else should be looked at; empty on reads.
+    pub warnings: Vec<Warning>,
+}
+
+/// Where an article stands, for the rules of its moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// Whether readers can see it.
+    pub visibility: Visibility,
+    /// Whether it is in the trash.
+    pub trashed: bool,
+}
+
+/// What can be done with an article.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Save a new revision.
+    Save,
+    /// Make a revision public.
+    Publish,
+    /// Withdraw what is public.
+    Unpublish,
+    /// Move it to the trash; `unpublish` withdraws it first.
+    Trash {
+        /// Whether the caller agrees that it is withdrawn.
+        unpublish: bool,
+    },
+}
+
+impl State {
+    /// The state after a move.
+    ///
+    /// # Errors
+    /// Why the move is not allowed now, and what would allow it.
+    pub fn after(self, step: Move) -> Result<Self, &'static str> {
+        use Visibility::{None, Public, Withdrawn};
+        let withdrawn = Self { visibility: if self.visibility == None { None } else { Withdrawn }, ..self };
+        match (step, self.trashed, self.visibility) {
+            (_, true, _) => Err("The article is in the trash; it can't be changed there."),
+            (Move::Save, false, _) => Ok(self),
+            (Move::Publish, false, _) => Ok(Self { visibility: Public, ..self }),
+            (Move::Unpublish, false, Public) => Ok(withdrawn),
+            (Move::Unpublish, false, _) => Err("The article is not public, so there is nothing to withdraw."),
+            (Move::Trash { unpublish: false }, false, Public) => {
+                Err("The article is public; unpublish it first, or send `unpublish=true`.")
+            }
+            (Move::Trash { .. }, false, _) => Ok(Self { trashed: true, ..withdrawn }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn step() -> impl Strategy<Value = Move> {
+        prop_oneof![
+            Just(Move::Save),
+            Just(Move::Publish),
+            Just(Move::Unpublish),
+            any::<bool>().prop_map(|unpublish| Move::Trash { unpublish }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_done_in_whatever_order_the_state_stays_possible(steps in prop::collection::vec(step(), 0..30)) {
+            let mut state = State { visibility: Visibility::None, trashed: false };
+            let mut was_public = false;
+            for step in steps {
+                match state.after(step) {
+                    Ok(next) => state = next,
+                    Err(reason) => prop_assert!(!reason.is_empty()),
+                }
+                was_public |= state.visibility == Visibility::Public;
+                prop_assert!(!(state.trashed && state.visibility == Visibility::Public));
+                prop_assert_eq!(state.visibility == Visibility::None, !was_public);
+            }
+        }
+
+        #[test]
+        fn nothing_leaves_the_trash_by_these_moves(step in step()) {
+            let state = State { visibility: Visibility::Withdrawn, trashed: true };
+            prop_assert!(state.after(step).is_err());
+        }
+    }
+
+    #[test]
+    fn a_public_article_goes_to_the_trash_only_where_the_caller_agrees_to_withdraw_it() {
+        let state = State { visibility: Visibility::Public, trashed: false };
+        assert!(state.after(Move::Trash { unpublish: false }).is_err());
+        let trashed = state.after(Move::Trash { unpublish: true }).unwrap();
+        assert_eq!(trashed, State { visibility: Visibility::Withdrawn, trashed: true });
+    }
+
+    #[test]
+    fn a_stored_document_of_the_first_form_is_read() {
+        let sample = r#"{"title":"A sample","body_markdown":"Text.","tags":["a"],"schema_version":1}"#;
+        let content = from_stored(sample).unwrap();
+        assert_eq!((content.title.as_str(), content.tags.len(), content.seo.no_index), ("A sample", 1, false));
+        assert_eq!(from_stored(&stored(&content).unwrap()).unwrap(), content);
+    }
+}

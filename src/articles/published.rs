@@ -1,0 +1,244 @@
+//! The SQL of what is public: delivery reads these tables and the taxonomy, and nothing else.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::model::{ArticleId, Content, PublishedBody, PublishedSummary};
+use crate::categories;
+use crate::counts;
+use crate::db::{Conn, Document, Id, Timestamp, Tx};
+use crate::http::{Problem, SortValue, Sorted};
+use crate::schema::{published_articles, published_bodies, published_facets, withdrawn_articles};
+use crate::slugs;
+use crate::text::RENDERER_VERSION;
+
+/// A public article without its body.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = published_articles)]
+pub struct PublishedRow {
+    pub article_id: ArticleId,
+    pub slug: String,
+    pub language: String,
+    pub title_key: String,
+    pub translation_root: ArticleId,
+    pub published_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub summary: Document<PublishedSummary>,
+}
+
+/// A public article in a sorted list.
+pub(super) struct ListedArticle {
+    pub row: PublishedRow,
+    pub keys: Vec<SortValue>,
+}
+
+impl Sorted for ListedArticle {
+    fn sort_values(&self) -> Vec<SortValue> {
+        self.keys.clone()
+    }
+    fn id(&self) -> Uuid {
+        self.row.article_id.uuid()
+    }
+}
+
+/// An article that was public and is no more.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = withdrawn_articles)]
+pub struct WithdrawnRow {
+    pub article_id: ArticleId,
+    pub slug: String,
+    pub withdrawn_at: Timestamp,
+    pub successor_id: Option<ArticleId>,
+}
+
+/// The public article of a slug.
+pub(super) fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<PublishedRow>, Problem> {
+    Ok(published_articles::table
+        .filter(published_articles::slug.eq(slug))
+        .select(PublishedRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The public article of an id.
+pub(super) fn by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<PublishedRow>, Problem> {
+    Ok(published_articles::table.find(id).select(PublishedRow::as_select()).first(conn).optional()?)
+}
+
+/// The public ones of these articles, in this order.
+pub(super) fn in_order(conn: &mut Conn, ids: &[Uuid]) -> Result<Vec<PublishedRow>, Problem> {
+    let wanted: Vec<ArticleId> = ids.iter().map(|id| ArticleId::from_uuid(*id)).collect();
+    let mut rows: Vec<PublishedRow> = published_articles::table
+        .filter(published_articles::article_id.eq_any(wanted))
+        .select(PublishedRow::as_select())
+        .load(conn)?;
+    rows.sort_by_key(|row| ids.iter().position(|id| *id == row.article_id.uuid()));
+    Ok(rows)
+}
+
+/// The bodies of these articles.
+pub(super) fn bodies(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<ArticleId, PublishedBody>, Problem> {
+    let rows: Vec<(ArticleId, Document<PublishedBody>)> = published_bodies::table
+        .filter(published_bodies::article_id.eq_any(ids))
+        .select((published_bodies::article_id, published_bodies::document))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, document)| (id, document.0)).collect())
+}
+
+/// The slugs of those of these articles that are public.
+pub(super) fn slugs_of(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<ArticleId, String>, Problem> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(ArticleId, String)> = published_articles::table
+        .filter(published_articles::article_id.eq_any(ids))
+        .select((published_articles::article_id, published_articles::slug))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The public articles that share one of these originals.
+pub(super) fn translations(conn: &mut Conn, roots: &[ArticleId]) -> Result<Vec<PublishedRow>, Problem> {
+    Ok(published_articles::table
+        .filter(published_articles::translation_root.eq_any(roots))
+        .order((published_articles::language, published_articles::article_id))
+        .select(PublishedRow::as_select())
+        .load(conn)?)
+}
+
+/// The public article in a language that shares this original, other than `id`.
+pub(super) fn translation_in(
+    conn: &mut Conn,
+    root: ArticleId,
+    language: &str,
+    id: ArticleId,
+) -> Result<Option<PublishedRow>, Problem> {
+    Ok(published_articles::table
+        .filter(published_articles::translation_root.eq(root))
+        .filter(published_articles::language.eq(language))
+        .filter(published_articles::article_id.ne(id))
+        .select(PublishedRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The withdrawn article of a slug.
+pub(super) fn withdrawn_by_slug(conn: &mut Conn, slug: &str) -> Result<Option<WithdrawnRow>, Problem> {
+    Ok(withdrawn_articles::table
+        .filter(withdrawn_articles::slug.eq(slug))
+        .order(withdrawn_articles::withdrawn_at.desc())
+        .select(WithdrawnRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The withdrawn article of an id.
+pub(super) fn withdrawn_by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<WithdrawnRow>, Problem> {
+    Ok(withdrawn_articles::table.find(id).select(WithdrawnRow::as_select()).first(conn).optional()?)
+}
+
+/// Makes an article public, in the place of what was public of it before.
+pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> Result<(), Problem> {
+    let id = row.article_id;
+    let former_slug = by_id(tx, id)?.map(|before| before.slug).or(withdrawn_by_id(tx, id)?.map(|before| before.slug));
+    if let Some(slug) = former_slug.filter(|slug| *slug != row.slug) {
+        slugs::retire(tx, slugs::Kind::Article, &slug, id.uuid(), row.updated_at)?;
+    }
+    remove(tx, id)?;
+    diesel::delete(withdrawn_articles::table.find(id)).execute(&mut **tx)?;
+    diesel::insert_into(published_articles::table).values(row).execute(&mut **tx)?;
+    diesel::insert_into(published_bodies::table)
+        .values((
+            published_bodies::article_id.eq(id),
+            published_bodies::renderer_version.eq(RENDERER_VERSION),
+            published_bodies::document.eq(Document(body)),
+        ))
+        .execute(&mut **tx)?;
+    counts::add(tx, "all", &[], &row.language, 1)?;
+    insert_facets(tx, row)
+}
+
+/// Takes an article out of what is public.
+pub(super) fn remove(tx: &mut Tx<'_>, id: ArticleId) -> Result<(), Problem> {
+    let Some(row) = by_id(tx, id)? else { return Ok(()) };
+    delete_facets(tx, &row)?;
+    counts::add(tx, "all", &[], &row.language, -1)?;
+    diesel::delete(published_bodies::table.find(id)).execute(&mut **tx)?;
+    diesel::delete(published_articles::table.find(id)).execute(&mut **tx)?;
+    Ok(())
+}
+
+/// Remembers that an article was public.
+pub(super) fn put_withdrawn(tx: &mut Tx<'_>, row: &WithdrawnRow) -> Result<(), Problem> {
+    diesel::insert_into(withdrawn_articles::table).values(row).execute(&mut **tx)?;
+    Ok(())
+}
+
+/// Makes the facets of these articles anew, after the taxonomy has changed under them.
+pub(super) fn refresh_facets(tx: &mut Tx<'_>, ids: &[ArticleId]) -> Result<(), Problem> {
+    for id in ids {
+        if let Some(row) = by_id(tx, *id)? {
+            delete_facets(tx, &row)?;
+            insert_facets(tx, &row)?;
+        }
+    }
+    Ok(())
+}
+
+/// The public articles that have a facet.
+pub(super) fn with_facet(conn: &mut Conn, kind: &str, target: &[u8]) -> Result<Vec<ArticleId>, Problem> {
+    Ok(published_facets::table
+        .filter(published_facets::kind.eq(kind))
+        .filter(published_facets::target.eq(target))
+        .select(published_facets::article_id)
+        .load(conn)?)
+}
+
+fn delete_facets(tx: &mut Tx<'_>, row: &PublishedRow) -> Result<(), Problem> {
+    let facets = published_facets::table.filter(published_facets::article_id.eq(row.article_id));
+    let present: Vec<(String, Vec<u8>)> =
+        facets.select((published_facets::kind, published_facets::target)).load(&mut **tx)?;
+    for (kind, target) in &present {
+        counts::add(tx, kind, target, &row.language, -1)?;
+    }
+    diesel::delete(facets).execute(&mut **tx)?;
+    Ok(())
+}
+
+fn insert_facets(tx: &mut Tx<'_>, row: &PublishedRow) -> Result<(), Problem> {
+    let facets = facets_of(tx, &row.summary.0.content)?;
+    let values: Vec<_> = facets
+        .iter()
+        .map(|(kind, target)| {
+            (
+                published_facets::article_id.eq(row.article_id),
+                published_facets::kind.eq(*kind),
+                published_facets::target.eq(target.clone()),
+                published_facets::language.eq(row.language.clone()),
+                published_facets::published_at.eq(row.published_at),
+            )
+        })
+        .collect();
+    diesel::insert_into(published_facets::table).values(values).execute(&mut **tx)?;
+    for (kind, target) in &facets {
+        counts::add(tx, kind, target, &row.language, 1)?;
+    }
+    Ok(())
+}
+
+/// The facets of an article: its authors, its categories with their ancestors, its tags; each once.
+fn facets_of(conn: &mut Conn, content: &Content) -> Result<Vec<(&'static str, Vec<u8>)>, Problem> {
+    let mut contents = [content.clone()];
+    super::store::resolve_replaced(conn, &mut contents)?;
+    let [content] = contents;
+    let categories = categories::ancestors(conn, &content.category_ids())?;
+    let authors = content.author_ids().into_iter().map(|id| ("author", Id::bytes(id)));
+    let categories = categories.into_iter().map(|id| ("category", Id::bytes(id)));
+    let tags = content.tags.iter().map(|tag| ("tag", tag.as_bytes().to_vec()));
+    let mut facets: Vec<_> = authors.chain(categories).chain(tags).collect();
+    facets.sort_unstable();
+    facets.dedup();
+    Ok(facets)
+}

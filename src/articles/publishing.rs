@@ -1,0 +1,190 @@
+//! Publishing and withdrawing: what moves an article into the published tables and out of them.
+
+use super::draft_check;
+use super::editing::event;
+use super::model::{ArticleId, Content, Move, PublishedBody, PublishedSummary, Visibility, published_parts};
+use super::published::{self, PublishedRow, WithdrawnRow};
+use super::store::{self, ArticleRow};
+use crate::auth::{Actor, Permission, PublishArticles};
+use crate::changes::{PublicChange, Who, record};
+use crate::db::{Conn, Document, Timestamp, Tx};
+use crate::http::problem::{CONFLICT, FORBIDDEN};
+use crate::http::{Fault, Problem};
+use crate::text;
+
+/// A revision, rendered and ready to be public.
+pub(super) struct Prepared {
+    /// The article.
+    pub id: ArticleId,
+    /// The revision's number.
+    pub number: i64,
+    /// Its content, bodies included.
+    pub content: Content,
+    summary: PublishedSummary,
+    body: PublishedBody,
+}
+
+impl Prepared {
+    /// Renders a revision's content.
+    pub(super) fn new(id: ArticleId, number: i64, content: Content) -> Self {
+        let rendered = text::render(&content.body_markdown);
+        let (summary, body) = published_parts(content.clone(), rendered);
+        Self { id, number, content, summary, body }
+    }
+}
+
+/// Loads and renders the revision that is to be public: the slow part, done outside the write.
+pub(super) fn prepare(conn: &mut Conn, id: ArticleId, number: i64, actor: Actor) -> Result<Prepared, Problem> {
+    let row = store::editable(conn, id, actor)?;
+    row.state().after(Move::Publish).map_err(Problem::conflict)?;
+    let content = store::content(conn, id, number)?.ok_or_else(|| {
+        let message = "The article has no revision of this number.";
+        Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
+    })?;
+    let faults = content.publication_faults();
+    if !faults.is_empty() {
+        let detail = "The revision is not ready to be public; `errors` says what is missing. Save it and publish the new revision.";
+        return Err(Problem::new(&CONFLICT, detail).with_faults(faults));
+    }
+    Ok(Prepared::new(id, number, content))
+}
+
+/// Makes the revision public. Publishing what is public already changes nothing.
+pub(super) fn publish(
+    tx: &mut Tx<'_>,
+    prepared: Prepared,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    let row = store::editable(tx, prepared.id, actor)?;
+    row.state().after(Move::Publish).map_err(Problem::conflict)?;
+    if row.published_revision == Some(prepared.number) {
+        return Ok(row);
+    }
+    let mut slug_check = prepared.content.clone();
+    draft_check::settle_slug(tx, &mut slug_check, row.id, actor)?;
+    check_translation(tx, &prepared)?;
+    put(tx, row, prepared, Who::User(actor.user), now)
+}
+
+/// Stores what is public and says so in both logs.
+pub(super) fn put(
+    tx: &mut Tx<'_>,
+    row: ArticleRow,
+    prepared: Prepared,
+    who: Who,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    let never = Timestamp::from_unix_millis(0);
+    let first_published_at = if row.first_published_at == never { now } else { row.first_published_at };
+    let content = &prepared.content;
+    let public = PublishedRow {
+        article_id: row.id,
+        slug: content.slug.clone().unwrap_or_default(),
+        language: content.language.clone().unwrap_or_default(),
+        title_key: text::sort_key(&content.title),
+        translation_root: content.translation_of.unwrap_or(row.id),
+        published_at: content.published_at.unwrap_or(first_published_at),
+        updated_at: now,
+        summary: Document(prepared.summary),
+    };
+    let was_public = row.state().visibility == Visibility::Public;
+    let change = if was_public { PublicChange::updated(&public.slug) } else { PublicChange::created(&public.slug) };
+    published::put(tx, &public, prepared.body)?;
+    store::write_published_references(tx, row.id, Some(content))?;
+    let row = ArticleRow {
+        row_version: row.row_version + 1,
+        published_revision: Some(prepared.number),
+        first_published_at,
+        published_at: public.published_at,
+        withdrawn_at: None,
+        ..row
+    };
+    store::update(tx, &row)?;
+    record(tx, &event(&row, who, "article.publish", now, Some(change)))?;
+    Ok(row)
+}
+
+/// Of one original there is one public article in each language.
+fn check_translation(tx: &mut Tx<'_>, prepared: &Prepared) -> Result<(), Problem> {
+    let root = prepared.content.translation_of.unwrap_or(prepared.id);
+    let language = prepared.content.language.clone().unwrap_or_default();
+    match published::translation_in(tx, root, &language, prepared.id)? {
+        None => Ok(()),
+        Some(other) => Err(Problem::conflict(
+            "Another public article translates the same original into this language; withdraw it or change the language.",
+        )
+        .with_member("holder", serde_json::json!({ "kind": "article", "id": other.article_id, "slug": other.slug }))),
+    }
+}
+
+/// The article that an id or a present slug names as the successor of another.
+pub(super) fn successor(conn: &mut Conn, id: ArticleId, name: Option<&str>) -> Result<Option<ArticleId>, Problem> {
+    let Some(name) = name else { return Ok(None) };
+    let found = match name.parse::<ArticleId>() {
+        Ok(id) => published::by_id(conn, id)?,
+        Err(_) => published::by_slug(conn, name)?,
+    };
+    let fault = |code, message: &str| Err(Problem::invalid_body(vec![Fault::body("/successor", code, message)]));
+    match found {
+        None => fault("not_found", "There is no public article of this id or slug."),
+        Some(row) if row.article_id == id => fault("self", "An article is not its own successor."),
+        Some(row) => Ok(Some(row.article_id)),
+    }
+}
+
+/// Takes an article out of delivery.
+pub(super) fn unpublish(
+    tx: &mut Tx<'_>,
+    row: ArticleRow,
+    successor_id: Option<ArticleId>,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    row.state().after(Move::Unpublish).map_err(Problem::conflict)?;
+    withdraw(tx, row, successor_id, actor, now)
+}
+
+fn withdraw(
+    tx: &mut Tx<'_>,
+    row: ArticleRow,
+    successor_id: Option<ArticleId>,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    let public = published::by_id(tx, row.id)?.ok_or_else(|| Problem::internal("a public article is not published"))?;
+    published::remove(tx, row.id)?;
+    let slug = public.slug;
+    published::put_withdrawn(
+        tx,
+        &WithdrawnRow { article_id: row.id, slug: slug.clone(), withdrawn_at: now, successor_id },
+    )?;
+    store::write_published_references(tx, row.id, None)?;
+    let row = ArticleRow { row_version: row.row_version + 1, published_revision: None, withdrawn_at: Some(now), ..row };
+    store::update(tx, &row)?;
+    record(tx, &event(&row, Who::User(actor.user), "article.unpublish", now, Some(PublicChange::removed(slug))))?;
+    Ok(row)
+}
+
+/// Moves an article to the trash.
+pub(super) fn trash(
+    tx: &mut Tx<'_>,
+    row: ArticleRow,
+    unpublish: bool,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    row.state().after(Move::Trash { unpublish }).map_err(Problem::conflict)?;
+    let row = if row.published_revision.is_some() {
+        if !PublishArticles::ROLES.contains(&actor.role) {
+            let detail = format!("The role {} may not withdraw what is public.", actor.role.name());
+            return Err(Problem::new(&FORBIDDEN, detail));
+        }
+        withdraw(tx, row, None, actor, now)?
+    } else {
+        row
+    };
+    let row = ArticleRow { row_version: row.row_version + 1, trashed_at: Some(now), ..row };
+    store::update(tx, &row)?;
+    record(tx, &event(&row, Who::User(actor.user), "article.trash", now, None))
+}

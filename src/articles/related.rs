@@ -1,0 +1,79 @@
+//! Which articles are related: those that share tags and categories, rarer ones weighing more.
+//!
+//! A shared facet weighs the logarithm of how rare it is among the articles of the language (inverse
+//! document frequency), so a tag of three articles says more than a category of half of all. Of each facet
+//! the newest articles are looked at, which bounds the cost on a site of any size. Ties go to the newer.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::model::ArticleId;
+use super::published::PublishedRow;
+use crate::db::{Conn, Timestamp};
+use crate::http::Problem;
+use crate::schema::{published_counts, published_facets};
+
+/// How many are shown where nothing else is asked for.
+pub(super) const DEFAULT_LIMIT: usize = 3;
+/// How many of a facet's articles are looked at.
+const NEWEST_OF_FACET: i64 = 200;
+
+/// The ids of the articles that are related to a public one, most related first; never itself.
+pub(super) fn ids(conn: &mut Conn, row: &PublishedRow, limit: usize) -> Result<Vec<Uuid>, Problem> {
+    let facets: Vec<(String, Vec<u8>)> = published_facets::table
+        .filter(published_facets::article_id.eq(row.article_id))
+        .filter(published_facets::kind.ne("author"))
+        .select((published_facets::kind, published_facets::target))
+        .load(conn)?;
+    let total = count(conn, "all", &[], &row.language)?;
+    let mut scores: HashMap<ArticleId, (f64, Timestamp)> = HashMap::new();
+    for (kind, target) in &facets {
+        let weight = weight(total, count(conn, kind, target, &row.language)?);
+        for (id, published_at) in newest(conn, kind, target, &row.language)? {
+            scores.entry(id).or_insert((0.0, published_at)).0 += weight;
+        }
+    }
+    scores.remove(&row.article_id);
+    let mut ranked: Vec<_> = scores.into_iter().collect();
+    ranked.sort_by(|(a_id, (a, a_at)), (b_id, (b, b_at))| b.total_cmp(a).then(b_at.cmp(a_at)).then(b_id.cmp(a_id)));
+    Ok(ranked.into_iter().take(limit).map(|(id, _)| id.uuid()).collect())
+}
+
+/// How much a facet of `having` articles among `total` says; never nothing.
+#[expect(clippy::cast_precision_loss, reason = "a weight needs no more digits than a float has")]
+fn weight(total: i64, having: i64) -> f64 {
+    (1.0 + total as f64 / having.max(1) as f64).ln()
+}
+
+fn count(conn: &mut Conn, kind: &str, target: &[u8], language: &str) -> Result<i64, Problem> {
+    Ok(published_counts::table
+        .find((kind, target, language))
+        .select(published_counts::articles)
+        .first(conn)
+        .optional()?
+        .unwrap_or_default())
+}
+
+fn newest(conn: &mut Conn, kind: &str, target: &[u8], language: &str) -> Result<Vec<(ArticleId, Timestamp)>, Problem> {
+    Ok(published_facets::table
+        .filter(published_facets::kind.eq(kind))
+        .filter(published_facets::target.eq(target))
+        .filter(published_facets::language.eq(language))
+        .order((published_facets::published_at.desc(), published_facets::article_id.desc()))
+        .limit(NEWEST_OF_FACET)
+        .select((published_facets::article_id, published_facets::published_at))
+        .load(conn)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_rarer_weighs_more() {
+        assert!(weight(1000, 2) > weight(1000, 20));
+        assert!(weight(1000, 1000) > 0.0);
+    }
+}

@@ -1,0 +1,308 @@
+//! The SQL of working copies and revisions.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::model::{ArticleId, Content, Person, State, Visibility, from_stored, stored};
+use crate::auth::{Actor, UserId};
+use crate::authors;
+use crate::db::{Conn, Id, Timestamp, Tx};
+use crate::http::{Problem, SortValue, Sorted};
+use crate::schema::{article_references, articles, published_articles, revisions, users};
+use crate::slugs;
+use crate::text;
+
+/// Where an article stands; its content is in the revision.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = articles, treat_none_as_null = true)]
+pub struct ArticleRow {
+    pub id: ArticleId,
+    pub row_version: i64,
+    pub revision: i64,
+    pub slug: String,
+    pub title: String,
+    pub title_key: String,
+    pub language: String,
+    pub translation_of: Option<ArticleId>,
+    pub published_revision: Option<i64>,
+    pub first_published_at: Timestamp,
+    pub published_at: Timestamp,
+    pub withdrawn_at: Option<Timestamp>,
+    pub trashed_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub created_by: Option<UserId>,
+    pub saved_at: Timestamp,
+    pub saved_by: Option<UserId>,
+}
+
+impl ArticleRow {
+    /// Where it stands, for the rules of its moves.
+    pub fn state(&self) -> State {
+        let visibility = match (self.published_revision, self.withdrawn_at) {
+            (Some(_), _) => Visibility::Public,
+            (None, Some(_)) => Visibility::Withdrawn,
+            (None, None) => Visibility::None,
+        };
+        State { visibility, trashed: self.trashed_at.is_some() }
+    }
+}
+
+/// An article in a sorted list of management.
+pub(super) struct Listed {
+    pub row: ArticleRow,
+    pub keys: Vec<SortValue>,
+}
+
+impl Sorted for Listed {
+    fn sort_values(&self) -> Vec<SortValue> {
+        self.keys.clone()
+    }
+    fn id(&self) -> Uuid {
+        self.row.id.uuid()
+    }
+}
+
+/// The article of an id.
+pub(super) fn by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<ArticleRow>, Problem> {
+    Ok(articles::table.find(id).select(ArticleRow::as_select()).first(conn).optional()?)
+}
+
+/// The article of an id, where the actor may edit it; another is as good as none.
+pub(super) fn editable(conn: &mut Conn, id: ArticleId, actor: Actor) -> Result<ArticleRow, Problem> {
+    let row = by_id(conn, id)?.ok_or_else(Problem::not_found)?;
+    if may_edit(conn, &row, actor)? { Ok(row) } else { Err(Problem::not_found()) }
+}
+
+/// Own is what I created, or what my author is an author of; editors reach everything.
+pub(super) fn may_edit(conn: &mut Conn, row: &ArticleRow, actor: Actor) -> Result<bool, Problem> {
+    if actor.role.edits_all_articles() || row.created_by == Some(actor.user) {
+        return Ok(true);
+    }
+    let Some(author) = authors::of_user(conn, actor.user)? else { return Ok(false) };
+    let named = article_references::table.find(("author", author.bytes(), row.id));
+    Ok(diesel::select(diesel::dsl::exists(named)).get_result(conn)?)
+}
+
+/// The content of a revision, with replaced ids resolved.
+pub(super) fn content(conn: &mut Conn, id: ArticleId, number: i64) -> Result<Option<Content>, Problem> {
+    let text: Option<String> = revisions::table.find((id, number)).select(revisions::content).first(conn).optional()?;
+    let Some(text) = text else { return Ok(None) };
+    let mut contents = [from_stored(&text)?];
+    resolve_replaced(conn, &mut contents)?;
+    let [content] = contents;
+    Ok(Some(content))
+}
+
+/// The contents of several working copies, with replaced ids resolved.
+pub(super) fn contents(conn: &mut Conn, rows: &[ArticleRow]) -> Result<Vec<Content>, Problem> {
+    let ids: Vec<ArticleId> = rows.iter().map(|row| row.id).collect();
+    let stored: Vec<(ArticleId, String)> = revisions::table
+        .inner_join(articles::table)
+        .filter(articles::id.eq_any(ids))
+        .filter(articles::revision.eq(revisions::number))
+        .select((revisions::article_id, revisions::content))
+        .load(conn)?;
+    let mut by_id: HashMap<ArticleId, String> = stored.into_iter().collect();
+    let mut contents = rows
+        .iter()
+        .map(|row| from_stored(&by_id.remove(&row.id).unwrap_or_default()))
+        .collect::<Result<Vec<_>, _>>()?;
+    resolve_replaced(conn, &mut contents)?;
+    Ok(contents)
+}
+
+/// Puts in the place of ids that another took over that other one.
+pub(super) fn resolve_replaced(conn: &mut Conn, contents: &mut [Content]) -> Result<(), Problem> {
+    let mut ids: Vec<Uuid> = Vec::new();
+    for content in contents.iter() {
+        ids.extend(content.author_ids().iter().map(|id| id.uuid()));
+        ids.extend(content.category_ids().iter().map(|id| id.uuid()));
+        ids.extend(content.reviewer_id().map(Id::uuid));
+    }
+    let replacements = slugs::replacements(conn, &ids)?;
+    if replacements.is_empty() {
+        return Ok(());
+    }
+    let text = |ids: Vec<Uuid>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for content in contents {
+        let authors = slugs::resolve(&content.author_ids(), &replacements);
+        content.authors = text(authors.into_iter().map(Id::uuid).collect());
+        let categories = slugs::resolve(&content.category_ids(), &replacements);
+        content.categories = text(categories.into_iter().map(Id::uuid).collect());
+        if let Some(reviewer) = content.reviewer_id() {
+            content.reviewed_by = slugs::resolve(&[reviewer], &replacements).first().map(ToString::to_string);
+        }
+    }
+    Ok(())
+}
+
+/// Which article, other than `id`, has a slug: as its working copy's or as its public one.
+pub(super) fn slug_holder(conn: &mut Conn, slug: &str, id: ArticleId) -> Result<Option<ArticleRow>, Problem> {
+    let working: Option<ArticleId> = articles::table
+        .filter(articles::slug.eq(slug))
+        .filter(articles::id.ne(id))
+        .select(articles::id)
+        .first(conn)
+        .optional()?;
+    let public: Option<ArticleId> = published_articles::table
+        .filter(published_articles::slug.eq(slug))
+        .filter(published_articles::article_id.ne(id))
+        .select(published_articles::article_id)
+        .first(conn)
+        .optional()?;
+    match working.or(public) {
+        Some(holder) => by_id(conn, holder),
+        None => Ok(None),
+    }
+}
+
+/// Stores a new article with its first revision.
+pub(super) fn insert(tx: &mut Tx<'_>, row: &ArticleRow, content: &Content) -> Result<(), Problem> {
+    diesel::insert_into(articles::table).values(row).execute(&mut **tx)?;
+    insert_revision(tx, row, content)?;
+    write_references(tx, row.id, content)
+}
+
+/// Stores the content as the next revision of the article; `row` is its present state.
+pub(super) fn save(
+    tx: &mut Tx<'_>,
+    row: &ArticleRow,
+    content: &Content,
+    who: Option<UserId>,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    let saved = ArticleRow {
+        row_version: row.row_version + 1,
+        revision: row.revision + 1,
+        saved_at: now,
+        saved_by: who,
+        ..with_columns(row.clone(), content)
+    };
+    insert_revision(tx, &saved, content)?;
+    update(tx, &saved)?;
+    write_references(tx, saved.id, content)?;
+    Ok(saved)
+}
+
+/// The row with the columns that repeat what SQL must find, sort or constrain of the content.
+pub(super) fn with_columns(row: ArticleRow, content: &Content) -> ArticleRow {
+    ArticleRow {
+        slug: content.slug.clone().unwrap_or_default(),
+        title: content.title.clone(),
+        title_key: text::sort_key(&content.title),
+        language: content.language.clone().unwrap_or_default(),
+        translation_of: content.translation_of,
+        ..row
+    }
+}
+
+/// Stores the row as it is now.
+pub(super) fn update(tx: &mut Tx<'_>, row: &ArticleRow) -> Result<(), Problem> {
+    diesel::update(articles::table.find(row.id)).set(row).execute(&mut **tx)?;
+    Ok(())
+}
+
+fn insert_revision(tx: &mut Tx<'_>, row: &ArticleRow, content: &Content) -> Result<(), Problem> {
+    diesel::insert_into(revisions::table)
+        .values((
+            revisions::article_id.eq(row.id),
+            revisions::number.eq(row.revision),
+            revisions::content.eq(stored(content)?),
+            revisions::saved_at.eq(row.saved_at),
+            revisions::saved_by.eq(row.saved_by),
+        ))
+        .execute(&mut **tx)?;
+    Ok(())
+}
+
+fn write_references(tx: &mut Tx<'_>, id: ArticleId, content: &Content) -> Result<(), Problem> {
+    diesel::delete(
+        article_references::table
+            .filter(article_references::article_id.eq(id))
+            .filter(article_references::kind.ne("published")),
+    )
+    .execute(&mut **tx)?;
+    let authors = content.author_ids().into_iter().map(|id| ("author", id.bytes()));
+    let categories = content.category_ids().into_iter().map(|id| ("category", id.bytes()));
+    let reviewer = content.reviewer_id().into_iter().map(|id| ("reviewer", id.bytes()));
+    let tags = content.tags.iter().map(|tag| ("tag", tag.as_bytes().to_vec()));
+    let references: Vec<_> = authors.chain(categories).chain(reviewer).chain(tags).collect();
+    insert_references(tx, id, references)
+}
+
+/// Remembers whom the public revision names, so that they count as in use; none after a withdrawal.
+pub(super) fn write_published_references(
+    tx: &mut Tx<'_>,
+    id: ArticleId,
+    content: Option<&Content>,
+) -> Result<(), Problem> {
+    diesel::delete(
+        article_references::table
+            .filter(article_references::article_id.eq(id))
+            .filter(article_references::kind.eq("published")),
+    )
+    .execute(&mut **tx)?;
+    let Some(content) = content else { return Ok(()) };
+    let mut targets: Vec<Vec<u8>> = content.author_ids().into_iter().map(Id::bytes).collect();
+    targets.extend(content.category_ids().into_iter().map(Id::bytes));
+    targets.extend(content.reviewer_id().map(Id::bytes));
+    insert_references(tx, id, targets.into_iter().map(|target| ("published", target)).collect())
+}
+
+fn insert_references(tx: &mut Tx<'_>, id: ArticleId, references: Vec<(&'static str, Vec<u8>)>) -> Result<(), Problem> {
+    let values: Vec<_> = references
+        .into_iter()
+        .map(|(kind, target)| {
+            (
+                article_references::kind.eq(kind),
+                article_references::target.eq(target),
+                article_references::article_id.eq(id),
+            )
+        })
+        .collect();
+    diesel::insert_or_ignore_into(article_references::table).values(values).execute(&mut **tx)?;
+    Ok(())
+}
+
+/// Lets `new` stand wherever working copies and public revisions name `old`.
+pub(super) fn reassign_references(tx: &mut Tx<'_>, old: &[u8], new: &[u8]) -> Result<(), Problem> {
+    let named: Vec<(String, ArticleId)> = article_references::table
+        .filter(article_references::target.eq(old))
+        .select((article_references::kind, article_references::article_id))
+        .load(&mut **tx)?;
+    for (kind, id) in named {
+        diesel::insert_or_ignore_into(article_references::table)
+            .values((
+                article_references::kind.eq(&kind),
+                article_references::target.eq(new),
+                article_references::article_id.eq(id),
+            ))
+            .execute(&mut **tx)?;
+    }
+    diesel::delete(article_references::table.filter(article_references::target.eq(old))).execute(&mut **tx)?;
+    Ok(())
+}
+
+/// Who these accounts are.
+pub(super) fn people(conn: &mut Conn, ids: &[UserId]) -> Result<HashMap<UserId, Person>, Problem> {
+    let rows: Vec<(UserId, String)> =
+        users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(conn)?;
+    Ok(rows.into_iter().map(|(id, name)| (id, Person { id, name })).collect())
+}
+
+/// Whether working copies translate this article.
+pub(super) fn is_translated(conn: &mut Conn, id: ArticleId) -> Result<bool, Problem> {
+    let translations = articles::table.filter(articles::translation_of.eq(id));
+    Ok(diesel::select(diesel::dsl::exists(translations)).get_result(conn)?)
+}
+
+/// The articles of these ids, in this order.
+pub(super) fn in_order(conn: &mut Conn, ids: &[Uuid]) -> Result<Vec<ArticleRow>, Problem> {
+    let wanted: Vec<ArticleId> = ids.iter().map(|id| ArticleId::from_uuid(*id)).collect();
+    let mut rows: Vec<ArticleRow> =
+        articles::table.filter(articles::id.eq_any(wanted)).select(ArticleRow::as_select()).load(conn)?;
+    rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id.uuid()));
+    Ok(rows)
+}

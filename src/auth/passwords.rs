@@ -1,0 +1,84 @@
+//! Passwords: Argon2id (RFC 9106), off the async threads, with a bound on how many run at once.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use crate::config::PasswordCost;
+use crate::http::Problem;
+
+/// The fewest characters of a password that is the only factor (NIST SP 800-63B-4).
+pub const MIN_CHARS: usize = 15;
+/// The most characters: more would only cost time.
+pub const MAX_CHARS: usize = 128;
+/// Hashes that run at the same time; each takes the cost's memory.
+const CONCURRENT: usize = 2;
+/// Hashes that may wait.
+const WAITING: usize = 64;
+
+/// Hashes and checks passwords.
+pub struct Passwords {
+    cost: PasswordCost,
+    running: Semaphore,
+    admitted: Semaphore,
+    /// The hash that an unknown account's password is compared with, so that it takes as long.
+    decoy: String,
+}
+
+impl Passwords {
+    /// Prepares the hasher.
+    ///
+    /// # Errors
+    /// Where the cost is out of Argon2's bounds.
+    pub fn new(cost: PasswordCost) -> Result<Self, String> {
+        let (memory, passes) = (cost.memory_kib, cost.passes);
+        // Well-formed, of the same cost, and the hash of no known password: nothing is computed at start.
+        let decoy = format!("$argon2id$v=19$m={memory},t={passes},p=1$Y29weWRlc2stZGVjb3k${}", "A".repeat(43));
+        PasswordHash::new(&decoy).map_err(|error| error.to_string())?;
+        Ok(Self { cost, running: Semaphore::new(CONCURRENT), admitted: Semaphore::new(CONCURRENT + WAITING), decoy })
+    }
+
+    /// Hashes a password to the PHC string that is stored.
+    ///
+    /// # Errors
+    /// `503` where too many wait already.
+    pub async fn hash(&self, password: SecretString) -> Result<String, Problem> {
+        let cost = self.cost;
+        self.run(move || hash(cost, password.expose_secret())).await?.map_err(Problem::internal)
+    }
+
+    /// Whether the password is the one of the hash; without a hash it takes as long and is not.
+    ///
+    /// # Errors
+    /// `503` where too many wait already.
+    pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<bool, Problem> {
+        let known = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.decoy.clone());
+        let right = self.run(move || verify(password.expose_secret(), &stored)).await?;
+        Ok(right && known)
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let _admitted = self.admitted.try_acquire().map_err(|_| Problem::overloaded())?;
+        let _running = self.running.acquire().await.map_err(Problem::internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+    }
+}
+
+/// Hashes a password at once, for the command line.
+///
+/// # Errors
+/// Where the cost is out of Argon2's bounds.
+pub fn hash(cost: PasswordCost, password: &str) -> Result<String, String> {
+    let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|error| error.to_string())?;
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password(password.as_bytes())
+        .map(|hash| hash.to_string())
+        .map_err(|error| error.to_string())
+}
+
+fn verify(password: &str, stored: &str) -> bool {
+    PasswordHash::new(stored).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}

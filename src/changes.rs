@@ -1,0 +1,180 @@
+//! The two logs: what was done (`audit_events`) and what delivery shows of it (`changes`).
+//!
+//! One function writes both, in the transaction of the change itself: nothing is told that did not
+//! happen, and nothing that happened goes untold. `changes` never knows a draft; its position is the
+//! content version. Each audit row's hash covers the one before it, so that a row can't be altered
+//! or taken out unnoticed.
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::auth::UserId;
+use crate::db::{Timestamp, Tx};
+use crate::http::Problem;
+use crate::schema::{audit_events, changes, content_version};
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A signed-in account.
+    User(UserId),
+    /// The person at the program's command line.
+    CommandLine,
+}
+
+/// What kind of thing it was done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectKind {
+    /// An article.
+    Article,
+    /// An author.
+    Author,
+    /// A category.
+    Category,
+    /// The facts of the site.
+    Site,
+    /// An account.
+    User,
+}
+
+impl SubjectKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Article, Self::Author, Self::Category, Self::Site, Self::User];
+
+    /// The kind's name in both logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Article => "article",
+            Self::Author => "author",
+            Self::Category => "category",
+            Self::Site => "site",
+            Self::User => "user",
+        }
+    }
+}
+
+/// How something that is public changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicChange {
+    /// `created`, `updated` or `removed`.
+    pub action: &'static str,
+    /// Its slug at the time; none for the site.
+    pub slug: Option<String>,
+}
+
+impl PublicChange {
+    /// Something new is public.
+    pub fn created(slug: impl Into<String>) -> Self {
+        Self { action: "created", slug: Some(slug.into()) }
+    }
+
+    /// Something public is different.
+    pub fn updated(slug: impl Into<String>) -> Self {
+        Self { action: "updated", slug: Some(slug.into()) }
+    }
+
+    /// Something is not public any more.
+    pub fn removed(slug: impl Into<String>) -> Self {
+        Self { action: "removed", slug: Some(slug.into()) }
+    }
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub who: Who,
+    /// What, as `noun.verb`.
+    pub action: &'static str,
+    /// To which kind of thing.
+    pub kind: SubjectKind,
+    /// To which one; none for a singleton.
+    pub id: Option<Uuid>,
+    /// What delivery shows of it, if anything.
+    pub public: Option<PublicChange>,
+}
+
+/// Writes an event to the audit trail and, where it is public, to `changes`.
+///
+/// # Errors
+/// What the database says.
+pub fn record(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
+    append_audit(tx, event)?;
+    if let Some(public) = &event.public {
+        let version = next_version(tx, event.at)?;
+        diesel::insert_into(changes::table)
+            .values((
+                changes::version.eq(version),
+                changes::at.eq(event.at),
+                changes::kind.eq(event.kind.name()),
+                changes::action.eq(public.action),
+                changes::resource_id.eq(event.id.map(|id| id.as_bytes().to_vec())),
+                changes::keys.eq(json!({ "slug": public.slug }).to_string()),
+            ))
+            .execute(&mut **tx)?;
+    }
+    Ok(())
+}
+
+fn next_version(tx: &mut Tx<'_>, at: Timestamp) -> Result<i64, Problem> {
+    Ok(diesel::update(content_version::table)
+        .set((content_version::version.eq(content_version::version + 1), content_version::changed_at.eq(at)))
+        .returning(content_version::version)
+        .get_result(&mut **tx)?)
+}
+
+fn append_audit(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
+    let previous: Option<Vec<u8>> = audit_events::table
+        .select(audit_events::hash)
+        .order(audit_events::position.desc())
+        .first(&mut **tx)
+        .optional()?;
+    let id = Uuid::now_v7();
+    let (actor_kind, actor_id) = match event.who {
+        Who::User(user) => ("user", Some(user.uuid())),
+        Who::CommandLine => ("command_line", None),
+    };
+    let hash = chain(
+        previous.as_deref().unwrap_or_default(),
+        &[
+            id.as_bytes(),
+            &event.at.unix_millis().to_be_bytes(),
+            actor_kind.as_bytes(),
+            actor_id.as_ref().map_or(&[][..], |id| id.as_bytes()),
+            event.action.as_bytes(),
+            event.kind.name().as_bytes(),
+            event.id.as_ref().map_or(&[][..], |id| id.as_bytes()),
+        ],
+    );
+    diesel::insert_into(audit_events::table)
+        .values((
+            audit_events::id.eq(id.as_bytes().to_vec()),
+            audit_events::at.eq(event.at),
+            audit_events::actor_id.eq(actor_id.map(|id| id.as_bytes().to_vec())),
+            audit_events::actor_kind.eq(actor_kind),
+            audit_events::action.eq(event.action),
+            audit_events::subject_kind.eq(event.kind.name()),
+            audit_events::subject_id.eq(event.id.map(|id| id.as_bytes().to_vec())),
+            audit_events::hash.eq(hash),
+        ))
+        .execute(&mut **tx)?;
+    Ok(())
+}
+
+/// SHA-256 over the previous hash and the fields, each with its length, so that no two rows look alike.
+pub fn chain(previous: &[u8], fields: &[&[u8]]) -> Vec<u8> {
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    for field in fields {
+        hasher.update((field.len() as u64).to_be_bytes());
+        hasher.update(field);
+    }
+    hasher.finalize().to_vec()
+}

@@ -1,0 +1,188 @@
+//! What the commands do.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal;
+
+use super::{Command, UserCommand, lock, tell};
+use crate::auth::passwords;
+use crate::auth::tokens::make_private_dir;
+use crate::changes::Who;
+use crate::config::Config;
+use crate::db::Db;
+use crate::http::Problem;
+use crate::state::{App, Clock};
+use crate::users::{self, NewUser};
+use crate::{demo, generate, server, telemetry};
+
+/// Runs a command.
+///
+/// # Errors
+/// A sentence that says what went wrong and what to do.
+pub(super) fn run(command: Command, config: Config) -> Result<(), String> {
+    telemetry::start(&config);
+    let runtime = actix_web::rt::System::new();
+    match command {
+        Command::Serve { demo } => runtime.block_on(serve(config, demo)),
+        Command::User(command) => runtime.block_on(user(command, config)),
+        Command::Migrate => {
+            let _lock = locked(&config)?;
+            open_database(&config)?;
+            tell(&format!("The database {} is up to date.", config.database.display()));
+            Ok(())
+        }
+        Command::Openapi => print(&server::openapi_json().map_err(|error| error.to_string())?),
+        Command::Generate { articles } => runtime.block_on(generate_articles(config, articles)),
+    }
+}
+
+fn print(text: &str) -> Result<(), String> {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.map_err(|error| format!("standard output can't be written: {error}"))
+}
+
+fn sentence(problem: &Problem) -> String {
+    let faults: Vec<_> = problem
+        .faults()
+        .iter()
+        .map(|fault| format!("{}: {}", fault.pointer.as_deref().unwrap_or_default(), fault.message))
+        .collect();
+    if faults.is_empty() { problem.to_string() } else { faults.join(" ") }
+}
+
+fn locked(config: &Config) -> Result<lock::Lock, String> {
+    prepare_data_dir(config)?;
+    lock::take(&config.data_dir)
+}
+
+fn prepare_data_dir(config: &Config) -> Result<(), String> {
+    make_private_dir(&config.data_dir)
+        .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))
+}
+
+fn open_database(config: &Config) -> Result<Db, String> {
+    prepare_data_dir(config)?;
+    Db::open(&config.database).map_err(|error| error.to_string())
+}
+
+async fn serve(config: Config, with_demo: bool) -> Result<(), String> {
+    let _lock = locked(&config)?;
+    let app = server::open(config, Clock::default())?;
+    let running = server::start(app)?;
+    let welcome = if with_demo { add_demo(&running.app).await? } else { None };
+    greet(&running, welcome).await?;
+    let handle = running.handle.clone();
+    actix_web::rt::spawn(async move {
+        stop_signal().await;
+        tell("Stopping: requests in flight are finished first.");
+        handle.stop(true).await;
+    });
+    running.server.await.map_err(|error| format!("the server failed: {error}"))
+}
+
+async fn add_demo(app: &App) -> Result<Option<String>, String> {
+    let added = demo::add(app).await.map_err(|problem| sentence(&problem))?;
+    Ok(Some(match added {
+        Some(added) => format!(
+            "  {} sample articles were added. Sign in as {} with the password {} (shown this once).",
+            added.articles,
+            demo::ADMIN_EMAIL,
+            added.password
+        ),
+        None => "  There is content already, so no sample content was added.".to_owned(),
+    }))
+}
+
+async fn greet(running: &server::Running, welcome: Option<String>) -> Result<(), String> {
+    let (config, address) = (&running.app.config, running.address);
+    tell(&format!("copydesk {} serves on http://{address}", env!("CARGO_PKG_VERSION")));
+    tell(&format!("  API   http://{address}/api/v1/articles"));
+    tell(&format!("  Docs  http://{address}/docs/"));
+    tell(&format!("  Data  {}", config.database.display()));
+    let users = running.app.db.read(users::count).await.map_err(|problem: Problem| sentence(&problem))?;
+    if let Some(welcome) = welcome {
+        tell(&welcome);
+    } else if users == 0 {
+        tell("There is no account yet. Create the first one in another terminal:");
+        tell("  copydesk user create --email you@example.org --name You --role admin --password-stdin");
+    }
+    tell("Stop it with Ctrl-C.");
+    Ok(())
+}
+
+/// Ctrl-C or SIGTERM.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) else {
+            drop(signal::ctrl_c().await);
+            return;
+        };
+        tokio::select! {
+            _ = signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    drop(signal::ctrl_c().await);
+}
+
+async fn user(command: UserCommand, config: Config) -> Result<(), String> {
+    let db = open_database(&config)?;
+    let now = Clock::default().now();
+    let done = match command {
+        UserCommand::Create { email, name, role, .. } => {
+            users::check_email(&email)?;
+            let hash = read_password(&config, &email, &name)?;
+            let (new, told) = (NewUser { email: email.clone(), name, role }, role);
+            db.write(move |tx| users::insert(tx, &new, hash, Who::CommandLine, now))
+                .await
+                .map(|_| format!("The account {email} was created with the role {}.", told.name()))
+        }
+        UserCommand::List => {
+            let all = db.read(users::list_all).await.map_err(|problem| sentence(&problem))?;
+            return print(&users::table(&all));
+        }
+        UserCommand::SetPassword { email, .. } => {
+            let hash = read_password(&config, &email, "")?;
+            let told = format!("The password of {email} was set.");
+            db.write(move |tx| users::set_password(tx, &email, hash, Who::CommandLine, now)).await.map(|()| told)
+        }
+        UserCommand::Disable { email } => {
+            let told = format!("The account {email} is disabled.");
+            db.write(move |tx| users::set_disabled(tx, &email, true, Who::CommandLine, now)).await.map(|()| told)
+        }
+    };
+    tell(&done.map_err(|problem: Problem| sentence(&problem))?);
+    Ok(())
+}
+
+fn read_password(config: &Config, email: &str, name: &str) -> Result<String, String> {
+    if std::io::stdin().is_terminal() {
+        tell("Type the password, then Enter (it is shown as you type; a pipe hides it):");
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("standard input can't be read: {error}"))?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    users::check_password(password, email, name)?;
+    passwords::hash(config.password_cost, password)
+}
+
+async fn generate_articles(config: Config, number: u64) -> Result<(), String> {
+    let _lock = locked(&config)?;
+    let db = open_database(&config)?;
+    let bar = ProgressBar::new(number);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} articles, {per_sec}, {eta} left")
+    {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let now = Clock::default().now();
+    let outcome = generate::generate(&db, &config.language, number, now, |stored| bar.inc(stored)).await;
+    bar.finish_and_clear();
+    outcome.map_err(|problem| sentence(&problem))?;
+    tell(&format!("{number} articles are in {}.", config.database.display()));
+    Ok(())
+}

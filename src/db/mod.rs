@@ -1,0 +1,285 @@
+//! The two doors to the database: [`Db::read`] and [`Db::write`].
+//!
+//! A read runs in one read transaction on a connection that can't write, and its first query is the
+//! content version: all it sees is one state, and it knows which. A write runs in one immediate
+//! transaction on the one writing connection; what follows its commit happens on the writer's thread
+//! before the caller hears of it, since a handler may vanish at any `.await` with its client.
+//! Each door is a few threads that own their connections behind a bounded queue; past the bound a
+//! caller gets [`Error::Overloaded`] at once instead of waiting without end.
+//!
+//! Pragmas and files are `SQLite`'s own and live in `sqlite.rs`; the values that columns hold in `types.rs`.
+
+mod door;
+pub mod list;
+mod sqlite;
+mod types;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
+
+use self::door::Door;
+pub use self::types::{Document, Id, Timestamp};
+use crate::schema::content_version;
+
+/// The connection that every store function takes.
+pub type Conn = SqliteConnection;
+
+/// Connections that read at the same time. `SQLite` reads from memory: a few keep all cores busy.
+const READERS: usize = 4;
+/// Reads that may wait for a connection before the door says that it is overloaded.
+const READ_QUEUE: usize = 512;
+/// Writes that may wait for the writer.
+const WRITE_QUEUE: usize = 512;
+
+/// Why a door did not give a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Too many callers wait already, or another process holds the write lock. Trying again may help.
+    #[error("the database is overloaded")]
+    Overloaded,
+    /// The program is stopping.
+    #[error("the database is closed")]
+    Closed,
+    /// The database refused the query.
+    #[error("the query failed: {0}")]
+    Query(#[source] QueryError),
+    /// The database could not be opened or prepared.
+    #[error("{0}")]
+    Open(String),
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        match &error {
+            // SQLITE_BUSY and SQLITE_LOCKED have no kind of their own in Diesel.
+            QueryError::DatabaseError(DatabaseErrorKind::Unknown, info) if info.message().contains("is locked") => {
+                Self::Overloaded
+            }
+            _ => Self::Query(error),
+        }
+    }
+}
+
+/// Which state of what is public a read has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentVersion {
+    /// Counts the changes of what is public, from 0.
+    pub number: i64,
+    /// When the newest of them was made.
+    pub changed_at: Timestamp,
+}
+
+impl ContentVersion {
+    fn current(conn: &mut Conn) -> QueryResult<Self> {
+        content_version::table
+            .select((content_version::version, content_version::changed_at))
+            .first(conn)
+            .map(|(number, changed_at)| Self { number, changed_at })
+    }
+}
+
+/// One write transaction; dereferences to its connection.
+pub struct Tx<'a> {
+    conn: &'a mut Conn,
+}
+
+impl std::ops::Deref for Tx<'_> {
+    type Target = Conn;
+    fn deref(&self) -> &Conn {
+        self.conn
+    }
+}
+impl std::ops::DerefMut for Tx<'_> {
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.conn
+    }
+}
+
+/// The database, open. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    readers: Arc<Door>,
+    writer: Arc<Door>,
+    content_version: Arc<AtomicI64>,
+}
+
+impl Db {
+    /// Opens the database file, makes it where there is none, and runs the migrations that are due.
+    ///
+    /// # Errors
+    /// [`Error::Open`] where the file can't be opened or a migration fails.
+    pub fn open(file: &Path) -> Result<Self, Error> {
+        let mut writer = sqlite::open(file, sqlite::Access::Write)?;
+        sqlite::migrate(&mut writer)?;
+        let version = ContentVersion::current(&mut writer)?.number;
+        let readers = (0..READERS).map(|_| sqlite::open(file, sqlite::Access::Read)).collect::<Result<Vec<_>, _>>()?;
+        let open_reader = opener(file, sqlite::Access::Read);
+        let open_writer = opener(file, sqlite::Access::Write);
+        Ok(Self {
+            readers: Arc::new(Door::new("db-read", readers, READ_QUEUE, open_reader)?),
+            writer: Arc::new(Door::new("db-write", vec![writer], WRITE_QUEUE, open_writer)?),
+            content_version: Arc::new(AtomicI64::new(version)),
+        })
+    }
+
+    /// Runs `work` in one read transaction; the connection refuses to write.
+    ///
+    /// # Errors
+    /// What `work` returns, or an [`Error`] of the door.
+    ///
+    /// # Panics
+    /// Carries a panic of `work` over to the caller.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.snapshot(|conn, _| work(conn)).await
+    }
+
+    /// Like [`Db::read`], and tells `work` which state of the public content it sees.
+    ///
+    /// # Errors
+    /// What `work` returns, or an [`Error`] of the door.
+    ///
+    /// # Panics
+    /// Carries a panic of `work` over to the caller.
+    pub async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Conn, ContentVersion) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let job = move |conn: &mut Conn| {
+            transaction(conn, |conn| {
+                // A deferred transaction takes its snapshot with its first read: this one.
+                let version = ContentVersion::current(conn).map_err(Error::from)?;
+                work(conn, version)
+            })
+        };
+        self.readers.run(job).await?
+    }
+
+    /// Runs `work` in one immediate transaction: all of it is stored, durably, or nothing.
+    ///
+    /// # Errors
+    /// What `work` returns (nothing is stored then), or an [`Error`] of the door.
+    ///
+    /// # Panics
+    /// Carries a panic of `work` over to the caller.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let present = Arc::clone(&self.content_version);
+        let job = move |conn: &mut Conn| {
+            let (value, version) = immediate_transaction(conn, |conn| {
+                let value = work(&mut Tx { conn })?;
+                let version = ContentVersion::current(conn).map_err(Error::from)?;
+                Ok::<_, E>((value, version.number))
+            })?;
+            present.store(version, Ordering::Release);
+            Ok(value)
+        };
+        self.writer.run(job).await?
+    }
+
+    /// Like [`Db::write`], and takes everything back: what `validate_only` asks for.
+    ///
+    /// # Errors
+    /// What `work` returns, or an [`Error`] of the door.
+    ///
+    /// # Panics
+    /// Carries a panic of `work` over to the caller.
+    pub async fn rehearse<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let job = move |conn: &mut Conn| {
+            let rehearsed = conn.immediate_transaction::<(), _, _>(|conn| {
+                Err(match work(&mut Tx { conn }) {
+                    Ok(value) => Rehearsal::Done(value),
+                    Err(error) => Rehearsal::Failed(Failure::Work(error)),
+                })
+            });
+            match rehearsed {
+                Err(Rehearsal::Done(value)) => Ok(value),
+                Err(Rehearsal::Failed(failure)) => Err(failure.into_error()),
+                Ok(()) => Err(Error::Closed.into()),
+            }
+        };
+        self.writer.run(job).await?
+    }
+
+    /// The number of the newest public state that was committed by this process.
+    pub fn content_version(&self) -> i64 {
+        self.content_version.load(Ordering::Acquire)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// The [`Error`] that keeps it from answering.
+    pub async fn check(&self) -> Result<ContentVersion, Error> {
+        self.snapshot(|_, version| Ok(version)).await
+    }
+}
+
+/// How a door opens a connection anew after a panic has left one in an unknown state.
+fn opener(file: &Path, access: sqlite::Access) -> impl Fn() -> Result<Conn, Error> + Send + Sync + 'static {
+    let file = file.to_owned();
+    move || sqlite::open(&file, access)
+}
+
+/// Diesel asks that a transaction's error can hold its own; ours converts by way of [`Error`].
+enum Failure<E> {
+    Work(E),
+    Query(QueryError),
+}
+
+impl<E> From<QueryError> for Failure<E> {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error)
+    }
+}
+
+impl<E: From<Error>> Failure<E> {
+    fn into_error(self) -> E {
+        match self {
+            Self::Work(error) => error,
+            Self::Query(error) => Error::from(error).into(),
+        }
+    }
+}
+
+/// A rehearsal ends its transaction with an error always, so that it is rolled back.
+enum Rehearsal<T, E> {
+    Done(T),
+    Failed(Failure<E>),
+}
+
+impl<T, E> From<QueryError> for Rehearsal<T, E> {
+    fn from(error: QueryError) -> Self {
+        Self::Failed(Failure::Query(error))
+    }
+}
+
+fn transaction<T, E: From<Error>>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T, E>) -> Result<T, E> {
+    conn.transaction(|conn| work(conn).map_err(Failure::Work)).map_err(Failure::into_error)
+}
+
+fn immediate_transaction<T, E: From<Error>>(
+    conn: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T, E>,
+) -> Result<T, E> {
+    conn.immediate_transaction(|conn| work(conn).map_err(Failure::Work)).map_err(Failure::into_error)
+}

@@ -1,0 +1,369 @@
+//! What handlers answer: delivery that caches may hold, and management that they may never hold.
+
+use std::future::{Ready, ready};
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, Responder};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use super::api::{Description, Input, Output};
+use super::conditional::{content_tag, is_not_modified, version_tag};
+use super::draft::Warning;
+use super::problem::{Fault, Problem, UNSAFE_CONTENT};
+use crate::db::{ContentVersion, Timestamp};
+
+static CONTENT_VERSION: HeaderName = HeaderName::from_static("content-version");
+static LINK: HeaderName = header::LINK;
+
+/// How caches may hold delivery, as the settings say.
+#[derive(Debug, Clone, Copy)]
+pub struct CachePolicy {
+    /// For how many seconds an answer is fresh.
+    pub max_age: u32,
+}
+
+/// A public answer, stamped with the state that it shows.
+pub struct Delivered<T> {
+    value: T,
+    version: ContentVersion,
+    links: Option<String>,
+    policy: CachePolicy,
+    now: Timestamp,
+}
+
+impl<T> Delivered<T> {
+    /// An answer that shows the state `version`.
+    pub fn new(value: T, version: ContentVersion, policy: CachePolicy, now: Timestamp) -> Self {
+        Self { value, version, links: None, policy, now }
+    }
+
+    /// Adds a `Link` header.
+    #[must_use]
+    pub fn with_links(mut self, links: Option<String>) -> Self {
+        self.links = links;
+        self
+    }
+}
+
+impl<T: Serialize> Responder for Delivered<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        let bytes = match serde_json::to_vec(&self.value) {
+            Ok(bytes) => bytes,
+            Err(error) => return HttpResponse::from_error(Problem::internal(error)),
+        };
+        let tag = content_tag(&bytes);
+        let unchanged = is_not_modified(req.headers(), &tag, self.version.changed_at, self.now);
+        let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        let mut response = HttpResponse::build(status);
+        cache_headers(&mut response, self.version, self.policy);
+        response.insert_header((header::ETAG, tag));
+        if let Some(links) = self.links {
+            response.insert_header((LINK.clone(), links));
+        }
+        if unchanged { response.finish() } else { response.content_type("application/json").body(bytes) }
+    }
+}
+
+/// A public resource by its slug, or where its former slug leads.
+pub enum Resolved<T> {
+    /// The slug is the present one.
+    Here(Delivered<T>),
+    /// The slug is a former one.
+    Moved(Moved),
+}
+
+/// `308` to the address of the present slug, the query kept.
+pub struct Moved {
+    path: String,
+    version: ContentVersion,
+    policy: CachePolicy,
+}
+
+impl<T> Resolved<T> {
+    /// The resource has moved to `path`.
+    pub fn moved(path: String, version: ContentVersion, policy: CachePolicy) -> Self {
+        Self::Moved(Moved { path, version, policy })
+    }
+}
+
+impl<T: Serialize> Responder for Resolved<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        let moved = match self {
+            Self::Here(delivered) => return delivered.respond_to(req),
+            Self::Moved(moved) => moved,
+        };
+        let query = req.query_string();
+        let location = if query.is_empty() { moved.path } else { format!("{}?{query}", moved.path) };
+        let mut response = HttpResponse::build(StatusCode::PERMANENT_REDIRECT);
+        cache_headers(&mut response, moved.version, moved.policy);
+        response.insert_header((header::LOCATION, location)).finish()
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Resolved<T> {
+    fn describe(description: &mut Description) {
+        Delivered::<T>::describe(description);
+        description.response("308", "The slug is a former one; `Location` has the present address, the query kept. `fetch` follows it silently: compare `slug` and redirect the visitor.", None);
+        description.header("308", "Location", "The present address, a relative reference.");
+    }
+}
+
+/// The headers that say what a cache may do with a delivery answer and which state it shows.
+pub fn cache_headers(response: &mut HttpResponseBuilder, version: ContentVersion, policy: CachePolicy) {
+    response
+        .insert_header((header::CACHE_CONTROL, format!("public, max-age={}, must-revalidate", policy.max_age)))
+        .insert_header((header::VARY, "Accept-Encoding"))
+        .insert_header((header::LAST_MODIFIED, version.changed_at.http_date()))
+        .insert_header((CONTENT_VERSION.clone(), version.number.to_string()));
+}
+
+impl<T: Serialize + ToSchema> Output for Delivered<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        description.response("200", "What was asked for.", Some(&schema));
+        description.response("304", "Nothing has changed since the answer that the client has.", None);
+        for status in ["200", "304"] {
+            description.header(status, "ETag", "Made from the bytes of the answer; send it as `If-None-Match`.");
+            description.header(status, "Last-Modified", "When the published state that is shown came into being.");
+            description.header(status, "Cache-Control", "How long the answer is fresh.");
+            description.header(status, "Content-Version", "Counts the changes of what is public.");
+        }
+        describe_links(description);
+        for (name, text) in [
+            (
+                "If-None-Match",
+                "The `ETag` of the answer that the client has; where it is still right, the answer is `304`.",
+            ),
+            ("If-Modified-Since", "The `Last-Modified` of the answer that the client has."),
+        ] {
+            description.parameter(json!({
+                "name": name, "in": "header", "required": false, "description": text, "schema": { "type": "string" },
+            }));
+        }
+    }
+}
+
+/// A list says where its neighbouring parts are.
+fn describe_links(description: &mut Description) {
+    if description.takes_parameter("cursor") {
+        description.header(
+            "200",
+            "Link",
+            "`first`, `prev`, `next` and, on numbered pages, `last` (RFC 8288), as relative references.",
+        );
+    }
+}
+
+/// An answer that no cache may hold.
+pub struct Managed<T> {
+    value: T,
+    links: Option<String>,
+}
+
+impl<T> Managed<T> {
+    /// An answer without an entity tag.
+    pub fn new(value: T) -> Self {
+        Self { value, links: None }
+    }
+
+    /// Adds a `Link` header.
+    #[must_use]
+    pub fn with_links(mut self, links: Option<String>) -> Self {
+        self.links = links;
+        self
+    }
+}
+
+fn private(status: StatusCode, row_version: Option<i64>) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(row_version) = row_version {
+        response.insert_header((header::ETAG, version_tag(row_version)));
+    }
+    response
+}
+
+impl<T: Serialize> Responder for Managed<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        let mut response = private(StatusCode::OK, None);
+        if let Some(links) = self.links {
+            response.insert_header((LINK.clone(), links));
+        }
+        response.json(self.value)
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Managed<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        description.response("200", "What was asked for.", Some(&schema));
+        description.header("200", "Cache-Control", "Always `no-store`.");
+        describe_links(description);
+    }
+}
+
+/// One resource of management, whose `ETag` is the version of its row.
+pub struct Versioned<T> {
+    value: T,
+    row_version: i64,
+}
+
+impl<T> Versioned<T> {
+    /// The resource at this version of its row.
+    pub fn new(value: T, row_version: i64) -> Self {
+        Self { value, row_version }
+    }
+}
+
+impl<T: Serialize> Responder for Versioned<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        private(StatusCode::OK, Some(self.row_version)).json(self.value)
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Versioned<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        description.response("200", "The resource.", Some(&schema));
+        description.header("200", "ETag", "The version of the resource, for `If-Match`.");
+        description.header("200", "Cache-Control", "Always `no-store`.");
+    }
+}
+
+/// What a `POST` made: `201` with `Location`, or `200` with what would be where it was only tried out.
+pub struct Created<T> {
+    value: T,
+    location: Option<String>,
+    row_version: i64,
+}
+
+impl<T> Created<T> {
+    /// A resource at `location`; `None` where `validate_only` was asked for.
+    pub fn new(value: T, location: Option<String>, row_version: i64) -> Self {
+        Self { value, location, row_version }
+    }
+}
+
+impl<T: Serialize> Responder for Created<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        match self.location {
+            None => private(StatusCode::OK, None).json(self.value),
+            Some(location) => private(StatusCode::CREATED, Some(self.row_version))
+                .insert_header((header::LOCATION, location))
+                .json(self.value),
+        }
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Created<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        description.response("201", "What was made.", Some(&schema));
+        description.header("201", "Location", "The address of the new resource, a relative reference.");
+        description.header("201", "ETag", "The version of the new resource, for `If-Match`.");
+        description.header("201", "Cache-Control", "Always `no-store`.");
+        description.response("200", "With `validate_only`: what would be made. Nothing was changed.", Some(&schema));
+        description.header("200", "Cache-Control", "Always `no-store`.");
+    }
+}
+
+/// Done, and nothing to say: `204`; with `validate_only`, `204` as well, and nothing was changed.
+pub struct NoContent;
+
+impl Responder for NoContent {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        private(StatusCode::NO_CONTENT, None).finish()
+    }
+}
+
+impl Output for NoContent {
+    fn describe(description: &mut Description) {
+        description.response("204", "Done.", None);
+        description.header("204", "Cache-Control", "Always `no-store`.");
+    }
+}
+
+/// What every write may be asked.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WriteOptions {
+    /// Checks everything, changes nothing, and answers `200` with what would be.
+    #[serde(default)]
+    #[param(default = false)]
+    pub validate_only: bool,
+}
+
+/// Whether a write that would have to remove something is refused (`Prefer: handling=strict`, RFC 7240).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strict(pub bool);
+
+impl Strict {
+    /// Refuses what sanitising removed, where the caller asked for that.
+    ///
+    /// # Errors
+    /// `422` that names all that would be removed.
+    pub fn check(self, warnings: &[Warning]) -> Result<(), Problem> {
+        let removed: Vec<_> = warnings.iter().filter(|warning| warning.removed.is_some()).collect();
+        if !self.0 || removed.is_empty() {
+            return Ok(());
+        }
+        let faults = removed
+            .iter()
+            .map(|warning| {
+                let what = warning.removed.as_deref().unwrap_or_default();
+                Fault::body(&warning.pointer, "removed", format!("{what} would be removed: {}", warning.reason))
+            })
+            .collect();
+        let detail =
+            "Sanitising would remove something; send the content without it, or without `Prefer: handling=strict`.";
+        Err(Problem::new(&UNSAFE_CONTENT, detail).with_faults(faults))
+    }
+}
+
+impl FromRequest for Strict {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let strict = req
+            .headers()
+            .get_all("prefer")
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|preference| {
+                let plain: String = preference.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
+                plain.split(';').next().is_some_and(|one| one.eq_ignore_ascii_case("handling=strict"))
+            });
+        ready(Ok(Self(strict)))
+    }
+}
+
+impl Input for Strict {
+    fn describe(description: &mut Description) {
+        description.parameter(json!({
+            "name": "Prefer",
+            "in": "header",
+            "required": false,
+            "description": "With `handling=strict` (RFC 7240), content that sanitising would alter is a `422` instead of a warning.",
+            "schema": { "type": "string" },
+            "example": "handling=strict",
+        }));
+    }
+}

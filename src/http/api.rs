@@ -1,0 +1,392 @@
+//! Routes and document from one declaration: the annotation is the route, the signature the contract.
+//!
+//! `#[utoipa::path]` states method, path, tag and prose once. What an operation takes and answers
+//! is read off the handler's own types: each extractor is an [`Input`] and each answer an [`Output`]
+//! that describe themselves, so a parameter, a body, a permission or a status can't be served without
+//! being documented, nor the reverse. Operations are grouped by path, so that `HEAD`, `OPTIONS`, `405`
+//! and `Allow` are right.
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+
+use actix_cors::Cors;
+use actix_web::http::Method;
+use actix_web::http::header::ALLOW;
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard, web};
+use futures_util::FutureExt;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::HttpMethod;
+use utoipa::{PartialSchema, ToSchema};
+
+use super::problem::{METHOD_NOT_ALLOWED, PROBLEM_JSON, Problem};
+use super::schema::Schemas;
+
+/// What the document says of one operation, as the extractors and answers write it down.
+pub struct Description {
+    operation: Map<String, Value>,
+    schemas: Schemas,
+    takes_query: bool,
+}
+
+impl Description {
+    /// Adds a parameter object (`OpenAPI` 3.1, 4.8.12).
+    pub fn parameter(&mut self, parameter: Value) {
+        if let Value::Array(list) = self.operation.entry("parameters").or_insert_with(|| json!([])) {
+            list.push(parameter);
+        }
+    }
+
+    /// Whether an extractor has described a parameter of this name.
+    pub fn takes_parameter(&self, name: &str) -> bool {
+        let parameters = self.operation.get("parameters").and_then(Value::as_array);
+        parameters.is_some_and(|all| all.iter().any(|one| one["name"] == name))
+    }
+
+    /// Says that the operation checks its whole query, so that unknown parameters are faults.
+    pub fn checks_query(&mut self) {
+        self.takes_query = true;
+        self.problem("400", "The query has faults; `errors` names all of them.");
+    }
+
+    /// The parameters that the operation's path names, in order.
+    pub fn path_parameters(&self) -> Vec<String> {
+        let path = self.operation.get("x-path").and_then(Value::as_str).unwrap_or_default();
+        path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(str::to_owned).collect()
+    }
+
+    /// Sets the request body, in one or more media types of one schema.
+    pub fn body(&mut self, media_types: &[&str], schema: &Value) {
+        let content: Map<String, Value> =
+            media_types.iter().map(|media_type| ((*media_type).to_owned(), json!({ "schema": schema }))).collect();
+        self.operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
+        self.problem("400", "The body is not JSON, or the query has faults.");
+        self.problem("413", "The body is too large.");
+        self.problem("415", "The body has another media type.");
+        self.problem("422", "The body has faults; `errors` names all of them.");
+    }
+
+    /// Says that the operation needs a signed-in caller with this permission.
+    pub fn requires(&mut self, permission: &str, roles: &[&str], for_everybody: bool) {
+        self.operation.insert("security".to_owned(), json!([{ "bearer": [] }]));
+        self.operation.insert("x-permission".to_owned(), json!(permission));
+        self.operation.insert("x-roles".to_owned(), json!(roles));
+        self.problem("401", "No valid access token was sent.");
+        if !for_everybody {
+            self.problem("403", "The caller's role does not have the permission.");
+        }
+    }
+
+    /// Adds an answer; the annotation's own words about the status win.
+    pub fn response(&mut self, status: &str, description: &str, schema: Option<&Value>) -> &mut Map<String, Value> {
+        let mut fresh = json!({ "description": description });
+        if let Some(schema) = schema {
+            fresh["content"] = json!({ "application/json": { "schema": schema } });
+        }
+        let responses = object(self.operation.entry("responses").or_insert_with(|| json!({})));
+        let response = object(responses.entry(status).or_insert_with(|| json!({})));
+        if let Value::Object(fresh) = fresh {
+            for (name, value) in fresh {
+                response.entry(name).or_insert(value);
+            }
+        }
+        response
+    }
+
+    /// Adds a response header to a status.
+    pub fn header(&mut self, status: &str, name: &str, description: &str) {
+        let response = self.response(status, "", None);
+        let headers = object(response.entry("headers").or_insert_with(|| json!({})));
+        headers.insert(name.to_owned(), json!({ "description": description, "schema": { "type": "string" } }));
+    }
+
+    /// Adds a status that is answered with a problem.
+    pub fn problem(&mut self, status: &str, description: &str) {
+        let response = self.response(status, description, None);
+        response.entry("content").or_insert_with(problem_content);
+    }
+
+    /// A reference to the schema of `T`, which goes into the components.
+    pub fn schema<T: ToSchema>(&mut self) -> Value {
+        let mut collected = Vec::new();
+        T::schemas(&mut collected);
+        self.schemas.append(&mut collected);
+        self.component(&T::name(), serde_json::to_value(<T as PartialSchema>::schema()).unwrap_or_default())
+    }
+
+    /// Adds a component and gives a reference to it.
+    pub fn component(&mut self, name: &str, schema: Value) -> Value {
+        if let Ok(schema) = serde_json::from_value(schema) {
+            self.schemas.push((name.to_owned(), schema));
+        }
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+
+    /// Adds schemas that a component refers to.
+    pub fn components(&mut self, schemas: Schemas) {
+        self.schemas.extend(schemas);
+    }
+}
+
+fn problem_content() -> Value {
+    json!({ PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/Problem" } } })
+}
+
+fn object(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    match value {
+        Value::Object(object) => object,
+        _ => unreachable!("it was made an object just now"),
+    }
+}
+
+/// An extractor that says what it takes.
+pub trait Input: FromRequest {
+    /// Writes down what the extractor takes from a request and how it refuses.
+    fn describe(description: &mut Description);
+}
+
+/// An answer that says what it is.
+pub trait Output: Responder {
+    /// Writes down the statuses, headers and schema of the answer.
+    fn describe(description: &mut Description);
+}
+
+impl<T: Output> Output for Result<T, Problem> {
+    fn describe(description: &mut Description) {
+        T::describe(description);
+    }
+}
+
+impl<T: 'static> Input for web::Data<T> {
+    fn describe(_: &mut Description) {}
+}
+
+macro_rules! tuple_inputs {
+    ($($name:ident)*) => {
+        impl<$($name: Input + 'static),*> Input for ($($name,)*) {
+            fn describe(description: &mut Description) {
+                $($name::describe(description);)*
+            }
+        }
+    };
+}
+impl Input for () {
+    fn describe(_: &mut Description) {}
+}
+tuple_inputs!(A);
+tuple_inputs!(A B);
+tuple_inputs!(A B C);
+tuple_inputs!(A B C D);
+tuple_inputs!(A B C D E);
+tuple_inputs!(A B C D E F);
+tuple_inputs!(A B C D E F G);
+
+/// Who may read an operation's answers from another origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// Delivery and documents: any origin.
+    Public,
+    /// Sign-in and management: the origins of the setting.
+    Private,
+}
+
+struct Operation {
+    method: Method,
+    path: String,
+    route: Box<dyn Fn() -> Route + Send + Sync>,
+    document: Map<String, Value>,
+    schemas: Schemas,
+}
+
+/// The operations of a feature, and at last of the whole program.
+#[derive(Default)]
+pub struct Operations {
+    operations: Vec<Operation>,
+    optional: Vec<(&'static str, &'static [&'static str])>,
+}
+
+impl Operations {
+    /// No operations yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an operation: the declaration that `#[utoipa::path]` made of the handler, and the handler.
+    ///
+    /// # Panics
+    /// At the start of the program, where the two are not of one function or the handler lets
+    /// unknown query parameters pass.
+    #[must_use]
+    pub fn operation<P, F, Args>(mut self, _declaration: P, handler: F) -> Self
+    where
+        P: utoipa::Path,
+        F: Handler<Args> + Clone + Send + Sync + 'static,
+        F::Output: Output + 'static,
+        F::Future: 'static,
+        Args: Input + 'static,
+    {
+        let (path, declared) = (P::path(), P::operation());
+        let mut operation = match serde_json::to_value(declared) {
+            Ok(Value::Object(operation)) => operation,
+            _ => Map::new(),
+        };
+        let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+        assert!(
+            type_name::<F>().ends_with(&format!("::{id}")),
+            "{id} is declared for another handler than {}",
+            type_name::<F>()
+        );
+        operation.insert("x-path".to_owned(), json!(path));
+        // An unannotated status is utoipa's empty object; problems are filled in below.
+        let mut description = Description { operation, schemas: Vec::new(), takes_query: false };
+        Args::describe(&mut description);
+        F::Output::describe(&mut description);
+        assert!(description.takes_query, "{id} lets unknown query parameters pass");
+        finish(&mut description);
+        let guarded = Guarded(handler);
+        self.operations.push(Operation {
+            method: method(&P::methods()),
+            path,
+            route: Box::new(move || web::route().to(guarded.clone())),
+            document: description.operation,
+            schemas: description.schemas,
+        });
+        self
+    }
+
+    /// Says which members of an answer may be absent: those that an `include` adds.
+    #[must_use]
+    pub fn optional_members(mut self, schema: &'static str, members: &'static [&'static str]) -> Self {
+        self.optional.push((schema, members));
+        self
+    }
+
+    /// Adds the operations of a feature.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.operations.extend(other.operations);
+        self.optional.extend(other.optional);
+        self
+    }
+
+    /// Registers one resource for each path.
+    pub fn register(&self, config: &mut web::ServiceConfig, cors: impl Fn(Surface) -> Cors) {
+        let mut paths: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
+        for operation in &self.operations {
+            paths.entry(&operation.path).or_default().push(operation);
+        }
+        for (path, operations) in paths {
+            config.service(resource(path, &operations).wrap(cors(surface(path))));
+        }
+    }
+
+    /// The parts of the `OpenAPI` document that come from operations: paths and component schemas.
+    pub fn document(&self) -> (Map<String, Value>, Map<String, Value>) {
+        let (mut paths, mut schemas) = (Map::new(), Map::new());
+        for operation in &self.operations {
+            let item = object(paths.entry(&operation.path).or_insert_with(|| json!({})));
+            item.insert(operation.method.as_str().to_lowercase(), Value::Object(operation.document.clone()));
+            for (name, schema) in &operation.schemas {
+                schemas.entry(name).or_insert_with(|| serde_json::to_value(schema).unwrap_or_default());
+            }
+        }
+        (paths, schemas)
+    }
+
+    /// The members that may be absent from answers, by schema.
+    pub fn optional(&self) -> &[(&'static str, &'static [&'static str])] {
+        &self.optional
+    }
+}
+
+/// Every operation may fail in these ways.
+fn finish(description: &mut Description) {
+    description.operation.remove("x-path");
+    // Said outright, so that nobody takes a missing requirement for a forgotten one.
+    description.operation.entry("security").or_insert_with(|| json!([]));
+    description.problem("500", "The fault is the server's; its log has the cause.");
+    description.problem("503", "The server has too much to do; `Retry-After` says when to try again.");
+    if let Some(Value::Object(responses)) = description.operation.get_mut("responses") {
+        for (status, response) in responses.iter_mut() {
+            if status.starts_with(['4', '5']) {
+                object(response).entry("content").or_insert_with(problem_content);
+            }
+        }
+        responses.sort_keys();
+    }
+}
+
+fn method(methods: &[HttpMethod]) -> Method {
+    match methods.first() {
+        Some(HttpMethod::Post) => Method::POST,
+        Some(HttpMethod::Put) => Method::PUT,
+        Some(HttpMethod::Patch) => Method::PATCH,
+        Some(HttpMethod::Delete) => Method::DELETE,
+        _ => Method::GET,
+    }
+}
+
+fn surface(path: &str) -> Surface {
+    let private = ["/api/v1/manage", "/api/v1/auth"];
+    if private.iter().any(|prefix| path.starts_with(prefix)) { Surface::Private } else { Surface::Public }
+}
+
+fn resource(path: &str, operations: &[&Operation]) -> Resource {
+    let mut allowed = vec!["OPTIONS"];
+    let mut resource = web::resource(path);
+    for operation in operations {
+        let route = (operation.route)();
+        allowed.push(operation.method.as_str());
+        resource = resource.route(if operation.method == Method::GET {
+            allowed.push("HEAD");
+            route.guard(guard::Any(guard::Get()).or(guard::Head()))
+        } else {
+            route.method(operation.method.clone())
+        });
+    }
+    allowed.sort_unstable();
+    let allow = allowed.join(", ");
+    resource.default_service(web::to(move |method: Method| {
+        let allow = allow.clone();
+        async move { answer_other_method(&method, &allow) }
+    }))
+}
+
+fn answer_other_method(method: &Method, allow: &str) -> Result<HttpResponse, Problem> {
+    if method == Method::OPTIONS {
+        return Ok(HttpResponse::NoContent().insert_header((ALLOW, allow)).finish());
+    }
+    Err(Problem::new(&METHOD_NOT_ALLOWED, format!("Use one of: {allow}.")).with_header(ALLOW, allow))
+}
+
+/// A handler whose panic becomes an opaque `500` inside the resource, so that the answer still
+/// passes through CORS and the request id like any other.
+#[derive(Clone)]
+struct Guarded<F>(F);
+
+impl<F, Args> Handler<Args> for Guarded<F>
+where
+    F: Handler<Args>,
+    F::Future: 'static,
+{
+    type Output = Result<F::Output, Problem>;
+    type Future = Pin<Box<dyn Future<Output = Self::Output>>>;
+
+    fn call(&self, args: Args) -> Self::Future {
+        let future = AssertUnwindSafe(self.0.call(args)).catch_unwind();
+        Box::pin(async move {
+            future.await.map_err(|panic| {
+                let words = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned());
+                Problem::internal(format!("a handler panicked: {}", words.unwrap_or_default()))
+            })
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Conditional requests (RFC 9110, 13): entity tags of management and of delivery.
+//!
+//! Management's tag is the version of the resource's row, which every save and move raises; a write
+//! must name it, so that nobody overwrites anybody. Delivery's tag is made from the bytes.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{FromRequest, HttpRequest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::api::{Description, Input};
+use super::problem::{BAD_REQUEST, PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem};
+use crate::db::Timestamp;
+
+/// Base64 for URLs, without padding (RFC 4648, 5).
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Undoes [`base64url`].
+pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// The entity tag of a row's version.
+pub fn version_tag(row_version: i64) -> String {
+    format!("\"v{row_version}\"")
+}
+
+/// The entity tag of an answer's bytes.
+pub fn content_tag(bytes: &[u8]) -> String {
+    format!("\"{}\"", base64url(&Sha256::digest(bytes)[..15]))
+}
+
+/// What a write says about the version that it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// `*`: whatever is there.
+    Any,
+    /// One of these entity tags.
+    Tags(Vec<String>),
+}
+
+impl IfMatch {
+    /// Whether the row's present version is one that the caller means.
+    ///
+    /// # Errors
+    /// `412` with the present entity tag where it is not.
+    pub fn check(&self, row_version: i64) -> Result<(), Problem> {
+        let present = version_tag(row_version);
+        match self {
+            Self::Any => Ok(()),
+            Self::Tags(tags) if tags.contains(&present) => Ok(()),
+            Self::Tags(_) => {
+                let detail =
+                    "The resource was saved by someone else since you read it; read it again and apply your change.";
+                Err(Problem::new(&PRECONDITION_FAILED, detail).with_header(header::ETAG, &present))
+            }
+        }
+    }
+}
+
+impl FromRequest for IfMatch {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match tags(req.headers(), &header::IF_MATCH) {
+            None => Err(Problem::new(
+                &PRECONDITION_REQUIRED,
+                "Send `If-Match` with the `ETag` that you read, or `If-Match: *` for whatever is there.",
+            )),
+            Some(Err(())) => Err(Problem::new(&BAD_REQUEST, "`If-Match` must be `*` or a list of quoted entity tags.")),
+            Some(Ok(tags)) if tags.iter().any(|tag| tag == "*") => Ok(Self::Any),
+            // A weak tag never matches strongly (RFC 9110, 13.1.1); kept, it simply matches nothing.
+            Some(Ok(tags)) => Ok(Self::Tags(tags)),
+        })
+    }
+}
+
+impl Input for IfMatch {
+    fn describe(description: &mut Description) {
+        description.parameter(json!({
+            "name": "If-Match",
+            "in": "header",
+            "required": true,
+            "description": "The `ETag` that was read, or `*` for whatever is there (RFC 9110, 13.1.1).",
+            "schema": { "type": "string" },
+            "example": "\"v3\"",
+        }));
+        description.problem("428", "`If-Match` is missing.");
+        description.problem("412", "Someone else saved first; `ETag` has the present version.");
+        description.header("412", "ETag", "The present version.");
+    }
+}
+
+/// The entity tags of a header; `None` without it, an error where it is malformed.
+fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Option<Result<Vec<String>, ()>> {
+    let mut all = headers.get_all(name).peekable();
+    all.peek()?;
+    let mut tags = Vec::new();
+    for value in all {
+        let Ok(text) = value.to_str() else { return Some(Err(())) };
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let opaque = part.strip_prefix("W/").unwrap_or(part);
+            let quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
+            if part != "*" && !quoted {
+                return Some(Err(()));
+            }
+            tags.push(part.to_owned());
+        }
+    }
+    Some(if tags.is_empty() { Err(()) } else { Ok(tags) })
+}
+
+/// Whether a `GET` may be answered with `304`: the tag is one that the client has, or, where it names
+/// none, nothing has changed since its date. A date counts only when it is more than two seconds old:
+/// within those, two states may share it.
+pub fn is_not_modified(headers: &HeaderMap, tag: &str, changed_at: Timestamp, now: Timestamp) -> bool {
+    if let Some(known) = tags(headers, &header::IF_NONE_MATCH) {
+        // Comparison is weak here (RFC 9110, 13.1.2).
+        return known
+            .is_ok_and(|known| known.iter().any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag));
+    }
+    let since = headers
+        .get(header::IF_MODIFIED_SINCE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(Timestamp::from_http_date);
+    let settled = now.unix_seconds() - changed_at.unix_seconds() > 2;
+    settled && since.is_some_and(|since| changed_at.unix_seconds() <= since.unix_seconds())
+}

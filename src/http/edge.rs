@@ -1,0 +1,115 @@
+//! The edge that every request passes once: its id, panics, errors as problems, and one line in the log.
+//!
+//! The log holds route templates, never paths, query values or addresses.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use futures_util::FutureExt;
+
+use super::problem::{Occurrence, PROBLEM_JSON, Problem, kind_of_status};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The middleware.
+///
+/// # Errors
+/// Where routing itself panicked or failed; the error is a complete problem then.
+pub async fn pass<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let started = Instant::now();
+    let occurrence = Occurrence { instance: request.path().to_owned(), request_id: request_id(&request) };
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", request.id = %occurrence.request_id);
+    let future = {
+        let _entered = span.enter();
+        next.call(request)
+    };
+    let outcome = AssertUnwindSafe(tracing::Instrument::instrument(future, span.clone())).catch_unwind().await;
+    let _entered = span.enter();
+    let response = match outcome {
+        Ok(Ok(response)) => answered(response.map_into_boxed_body(), &occurrence),
+        Ok(Err(error)) => return Err(failed(&error, &occurrence).into()),
+        Err(_) => return Err(logged(Problem::internal("routing panicked")).at(occurrence).into()),
+    };
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(
+        http.method = %method, http.route = %route, http.status = response.status().as_u16(), duration.micros = micros,
+        "answered"
+    );
+    Ok(response)
+}
+
+/// The client's id where it is harmless to repeat and log, else one of ours.
+fn request_id(request: &ServiceRequest) -> String {
+    let sane = |text: &&str| {
+        (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    request
+        .headers()
+        .get(&X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(sane)
+        .map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+fn answered(mut response: ServiceResponse<BoxBody>, occurrence: &Occurrence) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let body = (status.is_client_error() || status.is_server_error()).then(|| match response.response().error() {
+        Some(error) => match error.as_error::<Problem>() {
+            Some(problem) => {
+                log_cause(problem);
+                problem.body(occurrence)
+            }
+            None => foreign(status, error).body(occurrence),
+        },
+        None => Problem::new(kind_of_status(status), "The request could not be answered.").body(occurrence),
+    });
+    if let Some(body) = body {
+        response = response.map_body(|_, _| BoxBody::new(body));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    if let Ok(id) = HeaderValue::from_str(&occurrence.request_id) {
+        response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    }
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An error that actix or a library made: its status is right, its words may not be.
+fn foreign(status: StatusCode, error: &actix_web::Error) -> Problem {
+    if status.is_server_error() {
+        return logged(Problem::internal(error));
+    }
+    Problem::new(kind_of_status(status), "The request could not be understood.")
+}
+
+fn failed(error: &actix_web::Error, occurrence: &Occurrence) -> Problem {
+    let problem = match error.as_error::<Problem>() {
+        Some(problem) => Problem::internal(problem),
+        None => foreign(error.as_response_error().status_code(), error),
+    };
+    problem.at(occurrence.clone())
+}
+
+fn logged(problem: Problem) -> Problem {
+    log_cause(&problem);
+    problem
+}
+
+fn log_cause(problem: &Problem) {
+    if let Some(cause) = problem.cause() {
+        tracing::error!(error.cause = cause, "a request failed");
+    }
+}

@@ -1,0 +1,25 @@
+//! What is HTTP's and knows no noun of ours: routes and document, problems, bodies, queries, lists,
+//! conditional requests, and the edge that every request and answer passes.
+
+pub mod answer;
+pub mod api;
+pub mod body;
+pub mod conditional;
+pub mod draft;
+pub mod edge;
+pub mod openapi;
+pub mod page;
+pub mod path;
+pub mod problem;
+pub mod query;
+pub mod schema;
+
+pub use self::answer::{CachePolicy, Created, Delivered, Managed, NoContent, Strict, Versioned, WriteOptions};
+pub use self::api::{Description, Input, Operations, Output};
+pub use self::body::{Json, PatchJson};
+pub use self::conditional::IfMatch;
+pub use self::draft::{Draft, Drafted, Editable, MergePatch, Warning};
+pub use self::page::{Found, ListOf, SortKind, SortValue, Sorted, Start};
+pub use self::path::{Path, PathParameter};
+pub use self::problem::{Fault, Problem};
+pub use self::query::{ListQuery, NoParameters, Query};

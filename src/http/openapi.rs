@@ -1,0 +1,158 @@
+//! Assembles the `OpenAPI` 3.1 document from the operations.
+//!
+//! What structs flatten is shown as one flat object, since a client generator makes a better type of
+//! it; and every member of an answer is `required` but those that an `include` adds.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::api::Operations;
+use super::problem::ProblemDocument;
+
+/// What the document says of the program as a whole.
+pub struct Info {
+    /// Description in Markdown.
+    pub description: &'static str,
+    /// Tags with their descriptions.
+    pub tags: &'static [(&'static str, &'static str)],
+}
+
+/// The whole document.
+pub fn document(operations: &Operations, info: &Info) -> Value {
+    let (mut paths, mut schemas) = operations.document();
+    add_problem(&mut schemas);
+    flatten_all(&mut schemas);
+    let answers = reachable_from_answers(&paths, &schemas);
+    for name in answers {
+        let optional = operations.optional().iter().find(|(schema, _)| *schema == name).map_or(&[][..], |(_, o)| o);
+        if let Some(schema) = schemas.get_mut(&name) {
+            require_members(schema, optional);
+        }
+    }
+    schemas.sort_keys();
+    drop_unused(&paths, &mut schemas);
+    paths.sort_keys();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "copydesk",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": env!("CARGO_PKG_DESCRIPTION"),
+            "description": info.description,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/", "description": "The server that this document came from." }],
+        "tags": info.tags.iter().map(|(name, text)| json!({ "name": name, "description": text })).collect::<Vec<_>>(),
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "An access token from `POST /api/v1/auth/login`.",
+                },
+            },
+        },
+    })
+}
+
+fn add_problem(schemas: &mut Map<String, Value>) {
+    let mut components = Vec::new();
+    ProblemDocument::schemas(&mut components);
+    components.push((ProblemDocument::name().into_owned(), <ProblemDocument as PartialSchema>::schema()));
+    for (name, schema) in components {
+        schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
+    }
+}
+
+fn flatten_all(schemas: &mut Map<String, Value>) {
+    let original = schemas.clone();
+    for schema in schemas.values_mut() {
+        *schema = flattened(schema, &|name| original.get(name).cloned());
+    }
+}
+
+/// Merges the object schemas of an `allOf` into one; `resolve` finds what it refers to by name.
+pub fn flattened(schema: &Value, resolve: &dyn Fn(&str) -> Option<Value>) -> Value {
+    let Some(parts) = schema.get("allOf").and_then(Value::as_array) else {
+        return schema.clone();
+    };
+    let mut merged = json!({ "type": "object", "properties": {}, "required": [] });
+    if let Some(description) = schema.get("description") {
+        merged["description"] = description.clone();
+    }
+    for part in parts {
+        let part = match part.get("$ref").and_then(Value::as_str).and_then(reference_name) {
+            Some(name) => resolve(name).unwrap_or_default(),
+            None => part.clone(),
+        };
+        let part = flattened(&part, resolve);
+        if let (Some(Value::Object(all)), Some(Value::Object(own))) =
+            (merged.get_mut("properties"), part.get("properties"))
+        {
+            all.extend(own.clone());
+        }
+        if let (Some(Value::Array(all)), Some(Value::Array(own))) = (merged.get_mut("required"), part.get("required")) {
+            all.extend(own.iter().cloned());
+        }
+        if merged.get("description").is_none()
+            && let Some(description) = part.get("description")
+        {
+            merged["description"] = description.clone();
+        }
+    }
+    merged
+}
+
+fn reference_name(reference: &str) -> Option<&str> {
+    reference.strip_prefix("#/components/schemas/")
+}
+
+/// The components that answers hold, directly or not.
+fn reachable_from_answers(paths: &Map<String, Value>, schemas: &Map<String, Value>) -> BTreeSet<String> {
+    let answers =
+        paths.values().filter_map(Value::as_object).flat_map(Map::values).map(|operation| &operation["responses"]);
+    reachable(answers, schemas)
+}
+
+fn reachable<'v>(roots: impl Iterator<Item = &'v Value>, schemas: &Map<String, Value>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut names = Vec::new();
+    roots.for_each(|root| references(root, &mut names));
+    while let Some(name) = names.pop() {
+        if found.insert(name.clone())
+            && let Some(schema) = schemas.get(&name)
+        {
+            references(schema, &mut names);
+        }
+    }
+    found
+}
+
+fn references(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(name) = members.get("$ref").and_then(Value::as_str).and_then(reference_name) {
+                names.push(name.to_owned());
+            }
+            members.values().for_each(|member| references(member, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, names)),
+        _ => {}
+    }
+}
+
+fn require_members(schema: &mut Value, optional: &[&str]) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    let required: Vec<String> = properties.keys().filter(|name| !optional.contains(&name.as_str())).cloned().collect();
+    schema["required"] = json!(required);
+}
+
+fn drop_unused(paths: &Map<String, Value>, schemas: &mut Map<String, Value>) {
+    let used = reachable(paths.values(), schemas);
+    schemas.retain(|name, _| used.contains(name));
+}

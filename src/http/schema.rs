@@ -1,0 +1,172 @@
+//! The schema is the validator: input is checked against the very JSON Schema that the `OpenAPI`
+//! document shows, so a limit is written once.
+//!
+//! A validator is compiled once for each type. Its errors become [`Fault`]s whose messages never
+//! repeat the value that was sent, and unknown members are named with the one that was probably meant.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use jsonschema::error::{ValidationError, ValidationErrorKind};
+use jsonschema::{Draft, Validator};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::problem::Fault;
+
+/// More faults than a problem lists are not looked for.
+const ENOUGH: usize = 101;
+/// A name longer than this is cut where it is shown: it is the client's text.
+const MAX_NAME: usize = 100;
+
+/// Schemas by name, as `#/components/schemas` holds them.
+pub type Schemas = Vec<(String, RefOr<Schema>)>;
+
+static VALIDATORS: LazyLock<RwLock<HashMap<TypeId, Arc<Validator>>>> = LazyLock::new(RwLock::default);
+
+/// The validator of type `T`, compiled at its first use.
+///
+/// # Errors
+/// Where the schema itself is broken: a fault of ours.
+pub fn validator<T: 'static>(schema: impl FnOnce() -> (Value, Schemas)) -> Result<Arc<Validator>, String> {
+    let id = TypeId::of::<T>();
+    if let Some(known) = VALIDATORS.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+        return Ok(Arc::clone(known));
+    }
+    let (root, components) = schema();
+    let compiled = Arc::new(compile(root, components)?);
+    VALIDATORS.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&compiled));
+    Ok(compiled)
+}
+
+fn compile(root: Value, components: Schemas) -> Result<Validator, String> {
+    let schemas: Map<String, Value> =
+        components.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())).collect();
+    let Value::Object(mut document) = root else {
+        return Err("a schema is not an object".to_owned());
+    };
+    document.insert("components".to_owned(), json!({ "schemas": schemas }));
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .build(&Value::Object(document))
+        .map_err(|error| error.to_string())
+}
+
+/// All faults of `value`, up to a bound; `known` are the names that a suggestion may come from.
+pub fn faults(validator: &Validator, value: &Value, known: &[String]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for error in validator.iter_errors(value) {
+        explain(&error, known, &mut faults);
+        if faults.len() >= ENOUGH {
+            break;
+        }
+    }
+    faults
+}
+
+fn explain(error: &ValidationError<'_>, known: &[String], faults: &mut Vec<Fault>) {
+    let pointer = error.instance_path().as_str().to_owned();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            faults.extend(unexpected.iter().take(ENOUGH).map(|name| unknown_member(&pointer, name, known)));
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            faults.push(Fault::body(join(&pointer, name), "required", "This member is required."));
+        }
+        // Utoipa says "may be null" as a choice between null and the type: the faults meant are the type's.
+        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            match context.iter().find(|branch| !branch.iter().any(refuses_type)) {
+                Some(branch) => branch.iter().for_each(|inner| explain(inner, known, faults)),
+                None => faults.push(Fault::body(pointer, "type", "The value has the wrong type.")),
+            }
+        }
+        kind => {
+            let (code, message) = describe(kind);
+            faults.push(Fault::body(pointer, code, message));
+        }
+    }
+}
+
+/// Whether the error is that the whole value has another type than this branch wants.
+fn refuses_type(error: &ValidationError<'_>) -> bool {
+    matches!(error.kind(), ValidationErrorKind::Type { .. })
+        && !error.schema_path().as_str().contains("/properties/")
+        && !error.schema_path().as_str().contains("/items")
+}
+
+fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
+    use ValidationErrorKind as K;
+    match kind {
+        K::Type { kind } => ("type", format!("The value must be of type {}.", type_names(kind))),
+        K::MinLength { limit: 1 } => ("blank", "The text must not be empty.".to_owned()),
+        K::MinLength { limit } => ("too_short", format!("The text must have at least {limit} characters.")),
+        K::MaxLength { limit } => ("too_long", format!("The text must have at most {limit} characters.")),
+        K::Minimum { limit } => ("too_small", format!("The number must be at least {limit}.")),
+        K::Maximum { limit } => ("too_large", format!("The number must be at most {limit}.")),
+        K::MinItems { limit } => ("too_few", format!("The list must have at least {limit} entries.")),
+        K::MaxItems { limit } => ("too_many", format!("The list must have at most {limit} entries.")),
+        K::MaxProperties { limit } => ("too_many", format!("The object must have at most {limit} members.")),
+        K::UniqueItems => ("duplicate", "The entries of the list must differ.".to_owned()),
+        K::Pattern { pattern } if pattern == NOT_BLANK => {
+            ("blank", "The text must not be blank nor hold control characters.".to_owned())
+        }
+        K::Pattern { pattern } if pattern == ONE_LINE => {
+            ("pattern", "The text must be one line without control characters.".to_owned())
+        }
+        K::Pattern { pattern } => ("pattern", format!("The text must match the pattern {pattern}")),
+        K::Format { format } => ("format", format!("The text must be a valid {format}.")),
+        K::Enum { options } => ("not_allowed", format!("The value must be one of {options}.")),
+        _ => ("invalid", "The value is not allowed here.".to_owned()),
+    }
+}
+
+/// One line with something to read on it: no control characters, not only spaces.
+pub const NOT_BLANK: &str = r"^[^\x00-\x1F\x7F]*[^\s\x00-\x1F\x7F][^\x00-\x1F\x7F]*$";
+/// One line, maybe empty: no control characters.
+pub const ONE_LINE: &str = r"^[^\x00-\x1F\x7F]*$";
+
+fn type_names(kind: &jsonschema::error::TypeKind) -> String {
+    use jsonschema::error::TypeKind;
+    match kind {
+        TypeKind::Single(one) => one.to_string(),
+        TypeKind::Multiple(set) => set.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+fn unknown_member(pointer: &str, name: &str, known: &[String]) -> Fault {
+    let suggestion = suggest(name, known);
+    let message = match suggestion {
+        Some(near) => format!("There is no member of this name; did you mean `{near}`?"),
+        None => "There is no member of this name.".to_owned(),
+    };
+    Fault::body(join(pointer, name), "unknown_field", message)
+}
+
+/// The known name that was probably meant.
+pub fn suggest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.as_str())
+}
+
+/// Appends a name to a JSON Pointer (RFC 6901, 4), cut where it is very long.
+pub fn join(pointer: &str, name: &str) -> String {
+    let name: String = name.chars().take(MAX_NAME).collect();
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// The names of an object schema's members, for suggestions and for the read-only test.
+pub fn member_names(schema: &Value) -> Vec<String> {
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}

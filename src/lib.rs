@@ -1,0 +1,35 @@
+//! copydesk: a headless CMS in one small program.
+//!
+//! Imports point one way: `main → cli → server → features → {auth, db, http, text, state, config}`.
+//!
+//! Kernel: [`config`] (settings), [`db`] (the two doors to the database), [`http`] (routes, problems,
+//! queries, lists), [`auth`] (who may call), [`state`] (what a handler can reach), `text` (Markdown),
+//! `slugs`, `parts`, `counts` and `changes` (what features share in the database).
+//! Features: `articles`, `authors`, `categories`, `tags`, `site`, `users`, `audit`, `ops`; `demo` and
+//! `generate` bring content in.
+
+pub mod auth;
+pub mod changes;
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod http;
+pub mod server;
+pub mod state;
+pub mod users;
+
+mod articles;
+mod audit;
+mod authors;
+mod categories;
+mod counts;
+mod demo;
+mod generate;
+mod ops;
+mod parts;
+mod schema;
+mod site;
+mod slugs;
+mod tags;
+mod telemetry;
+mod text;

@@ -1,0 +1,219 @@
+//! What operators and integrators need: health, the `OpenAPI` document, its page, and the problems' pages.
+
+use std::sync::Arc;
+
+use actix_cors::Cors;
+use actix_web::http::header;
+use actix_web::web::{self, Data};
+use actix_web::{HttpRequest, HttpResponse, Resource, guard};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::db;
+use crate::http::openapi::Info;
+use crate::http::problem::{KINDS, Kind};
+use crate::http::{Managed, NoParameters, Operations, Problem, Query, conditional};
+use crate::state::App;
+
+/// What the document says of the program as a whole.
+pub(crate) static INFO: Info = Info {
+    description: include_str!("openapi.md"),
+    tags: &[
+        ("Articles", "Articles: published ones for everybody, working copies for who writes them."),
+        ("Authors", "The people whose names stand over articles."),
+        ("Categories", "The tree that articles are filed in."),
+        ("Tags", "The free words that articles carry."),
+        ("Site", "The facts of the whole site."),
+        ("Sign-in", "Access tokens and who is signed in."),
+        ("Users", "Accounts and their roles."),
+        ("Audit", "Who did what, and when."),
+        ("Operation", "Whether the program is alive and ready."),
+    ],
+};
+
+/// The operations of this feature.
+pub(crate) fn operations() -> Operations {
+    Operations::new()
+        .operation(__path_get_health, get_health)
+        .operation(__path_get_readiness, get_readiness)
+        .operation(__path_get_openapi, get_openapi)
+}
+
+/// The `OpenAPI` document, made once.
+pub(crate) struct Documents {
+    openapi: web::Bytes,
+    tag: String,
+}
+
+impl Documents {
+    /// Makes the document of these operations.
+    ///
+    /// # Errors
+    /// Where it can't be written as JSON.
+    pub(crate) fn new(operations: &Operations) -> Result<Self, String> {
+        let document = crate::http::openapi::document(operations, &INFO);
+        let bytes = serde_json::to_vec(&document).map_err(|error| error.to_string())?;
+        Ok(Self { tag: conditional::content_tag(&bytes), openapi: bytes.into() })
+    }
+}
+
+/// That the program runs, or can serve.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// The program's version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+const HEALTHY: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
+
+/// Alive
+///
+/// Answers as soon as the program runs; touches nothing else. Open to anyone.
+#[utoipa::path(get, path = "/healthz", tag = "Operation")]
+pub(crate) async fn get_health(_query: Query<NoParameters>) -> Managed<Health> {
+    Managed::new(HEALTHY)
+}
+
+/// Ready
+///
+/// Answers `200` once the database is reachable and its migrations are done, else `503`. Open to anyone.
+#[utoipa::path(get, path = "/readyz", tag = "Operation")]
+pub(crate) async fn get_readiness(app: Data<App>, _query: Query<NoParameters>) -> Result<Managed<Health>, Problem> {
+    app.db.check().await.map_err(|error| {
+        tracing::error!(%error, "the database does not answer");
+        Problem::from(db::Error::Overloaded)
+    })?;
+    Ok(Managed::new(HEALTHY))
+}
+
+/// An answer that is the `OpenAPI` document.
+pub(crate) struct OpenApiDocument(Option<(web::Bytes, String)>);
+
+impl actix_web::Responder for OpenApiDocument {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse {
+        let Some((bytes, tag)) = self.0 else {
+            return HttpResponse::from_error(Problem::internal("the document is missing"));
+        };
+        let known = req.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        let mut response = if known == Some(tag.as_str()) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        response
+            .insert_header((header::ETAG, tag.clone()))
+            .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
+            .insert_header((header::VARY, "Accept-Encoding"));
+        if known == Some(tag.as_str()) {
+            response.finish()
+        } else {
+            response.content_type("application/json").body(bytes)
+        }
+    }
+}
+
+impl crate::http::Output for OpenApiDocument {
+    fn describe(description: &mut crate::http::Description) {
+        let schema = serde_json::json!({ "type": "object" });
+        description.response("200", "The document, OpenAPI 3.1.", Some(&schema));
+        description.response("304", "The client has this document already.", None);
+        description.header("200", "ETag", "Made from the bytes of the document.");
+        description.header("304", "ETag", "Made from the bytes of the document.");
+    }
+}
+
+/// Get the `OpenAPI` document
+///
+/// This document, generated from the code that answers. Open to anyone.
+#[utoipa::path(get, path = "/openapi.json", tag = "Operation")]
+pub(crate) async fn get_openapi(documents: Data<Documents>, _query: Query<NoParameters>) -> OpenApiDocument {
+    OpenApiDocument(Some((documents.openapi.clone(), documents.tag.clone())))
+}
+
+/// Registers what is for people and not in the document: `/docs` and `/problems/{name}`.
+pub(crate) fn register_pages(config: &mut web::ServiceConfig, cors: impl Fn() -> Cors) {
+    let swagger = Data::new(utoipa_swagger_ui::Config::from("/openapi.json"));
+    config
+        .service(
+            page("/docs").to(|| async { HttpResponse::Found().insert_header((header::LOCATION, "/docs/")).finish() }),
+        )
+        .service(page("/docs/{file:.*}").app_data(swagger).to(swagger_file))
+        .service(page("/problems").to(|| async { html(&problem_index()) }).wrap(cors()))
+        .service(page("/problems/{name}").to(problem_page).wrap(cors()));
+}
+
+fn page(path: &str) -> Resource {
+    web::resource(path).guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn swagger_file(
+    file: web::Path<String>,
+    config: Data<utoipa_swagger_ui::Config<'static>>,
+) -> Result<HttpResponse, Problem> {
+    let found = utoipa_swagger_ui::serve(&file, Arc::clone(&config)).map_err(Problem::internal)?;
+    let file = found.ok_or_else(Problem::not_found)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .content_type(file.content_type)
+        .body(file.bytes.into_owned()))
+}
+
+/// Swagger UI sets styles from its script and embeds its icons as data; nothing may come from elsewhere.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+async fn problem_page(name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let kind = KINDS.iter().find(|kind| kind.name == name.as_str()).ok_or_else(Problem::not_found)?;
+    Ok(html(&problem_html(kind)))
+}
+
+fn html(body: &str) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+        .content_type("text/html; charset=utf-8")
+        .body(body.to_owned())
+}
+
+fn problem_html(kind: &Kind) -> String {
+    let explanation = kind.explanation.replace('&', "&amp;").replace('<', "&lt;");
+    // Words between backticks are code, as in the sources of these texts.
+    let explanation: String = explanation
+        .split('`')
+        .enumerate()
+        .map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() })
+        .collect();
+    document(
+        kind.title,
+        &format!(
+            "<p><strong>Status {}</strong> · <code>/problems/{}</code></p><p>{explanation}</p>\
+             <p><a href=\"/problems\">All problems</a> · <a href=\"/docs/\">API documentation</a></p>",
+            kind.status.as_u16(),
+            kind.name
+        ),
+    )
+}
+
+fn problem_index() -> String {
+    let row = |kind: &&Kind| {
+        format!("<li><a href=\"/problems/{}\">{}</a> ({})</li>", kind.name, kind.title, kind.status.as_u16())
+    };
+    let rows = KINDS.iter().map(row).collect::<Vec<_>>().concat();
+    document("Problems that this API answers with", &format!("<ul>{rows}</ul>"))
+}
+
+fn document(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\
+         <style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;\
+         color:#1c2733;background:#fff}}code{{background:#eef2f6;padding:.1em .3em;border-radius:3px}}\
+         a{{color:#0b5cad}}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
+    )
+}

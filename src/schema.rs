@@ -1,0 +1,213 @@
+//! The tables as Diesel sees them, in the form of `diesel print-schema`.
+//!
+//! A test compares every column with the migrated database, so this file can't drift from `migrations/`.
+#![allow(missing_docs, reason = "generated declarations; migrations/ explains each table")]
+
+use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
+
+table! {
+    users (id) {
+        id -> Binary,
+        row_version -> BigInt,
+        email -> Text,
+        email_key -> Text,
+        name -> Text,
+        role -> Text,
+        password_hash -> Text,
+        disabled_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        saved_at -> BigInt,
+    }
+}
+
+table! {
+    authors (id) {
+        id -> Binary,
+        row_version -> BigInt,
+        slug -> Text,
+        name -> Text,
+        name_key -> Text,
+        user_id -> Nullable<Binary>,
+        content -> Text,
+        created_at -> BigInt,
+        saved_at -> BigInt,
+    }
+}
+
+table! {
+    categories (id) {
+        id -> Binary,
+        row_version -> BigInt,
+        slug -> Text,
+        name -> Text,
+        name_key -> Text,
+        parent_id -> Nullable<Binary>,
+        position -> BigInt,
+        content -> Text,
+        created_at -> BigInt,
+        saved_at -> BigInt,
+    }
+}
+
+table! {
+    site (id) {
+        id -> BigInt,
+        row_version -> BigInt,
+        content -> Text,
+        saved_at -> BigInt,
+    }
+}
+
+table! {
+    former_slugs (kind, slug) {
+        kind -> Text,
+        slug -> Text,
+        target_id -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    replaced_ids (old_id) {
+        old_id -> Binary,
+        new_id -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    articles (id) {
+        id -> Binary,
+        row_version -> BigInt,
+        revision -> BigInt,
+        slug -> Text,
+        title -> Text,
+        title_key -> Text,
+        language -> Text,
+        translation_of -> Nullable<Binary>,
+        published_revision -> Nullable<BigInt>,
+        first_published_at -> BigInt,
+        published_at -> BigInt,
+        withdrawn_at -> Nullable<BigInt>,
+        trashed_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        created_by -> Nullable<Binary>,
+        saved_at -> BigInt,
+        saved_by -> Nullable<Binary>,
+    }
+}
+
+table! {
+    revisions (article_id, number) {
+        article_id -> Binary,
+        number -> BigInt,
+        content -> Text,
+        saved_at -> BigInt,
+        saved_by -> Nullable<Binary>,
+        name -> Nullable<Text>,
+    }
+}
+
+table! {
+    article_references (kind, target, article_id) {
+        kind -> Text,
+        target -> Binary,
+        article_id -> Binary,
+    }
+}
+
+table! {
+    published_articles (article_id) {
+        article_id -> Binary,
+        slug -> Text,
+        language -> Text,
+        title_key -> Text,
+        translation_root -> Binary,
+        published_at -> BigInt,
+        updated_at -> BigInt,
+        summary -> Text,
+    }
+}
+
+table! {
+    published_bodies (article_id) {
+        article_id -> Binary,
+        renderer_version -> Integer,
+        document -> Text,
+    }
+}
+
+table! {
+    published_facets (article_id, kind, target) {
+        article_id -> Binary,
+        kind -> Text,
+        target -> Binary,
+        language -> Text,
+        published_at -> BigInt,
+    }
+}
+
+table! {
+    published_counts (kind, target, language) {
+        kind -> Text,
+        target -> Binary,
+        language -> Text,
+        articles -> BigInt,
+    }
+}
+
+table! {
+    withdrawn_articles (article_id) {
+        article_id -> Binary,
+        slug -> Text,
+        withdrawn_at -> BigInt,
+        successor_id -> Nullable<Binary>,
+    }
+}
+
+table! {
+    content_version (id) {
+        id -> BigInt,
+        version -> BigInt,
+        changed_at -> BigInt,
+    }
+}
+
+table! {
+    changes (version) {
+        version -> BigInt,
+        at -> BigInt,
+        kind -> Text,
+        action -> Text,
+        resource_id -> Nullable<Binary>,
+        keys -> Text,
+    }
+}
+
+table! {
+    audit_events (position) {
+        position -> BigInt,
+        id -> Binary,
+        at -> BigInt,
+        actor_id -> Nullable<Binary>,
+        actor_kind -> Text,
+        action -> Text,
+        subject_kind -> Text,
+        subject_id -> Nullable<Binary>,
+        hash -> Binary,
+    }
+}
+
+joinable!(revisions -> articles (article_id));
+joinable!(article_references -> articles (article_id));
+joinable!(published_bodies -> published_articles (article_id));
+joinable!(published_facets -> published_articles (article_id));
+
+allow_tables_to_appear_in_same_query!(
+    articles,
+    revisions,
+    article_references,
+    published_articles,
+    published_bodies,
+    published_facets,
+);

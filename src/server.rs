@@ -1,0 +1,121 @@
+//! The composition: operations, middleware, start and stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::header::HeaderName;
+use actix_web::middleware::from_fn;
+use actix_web::{App as Service, HttpServer, web};
+
+use crate::auth::passwords::Passwords;
+use crate::auth::tokens::{Tokens, make_private_dir};
+use crate::config::Config;
+use crate::db::Db;
+use crate::http::api::Surface;
+use crate::http::{Operations, Problem, edge, openapi};
+use crate::state::{App, Clock};
+use crate::{articles, audit, auth, authors, categories, ops, site, tags, users};
+
+/// How long requests in flight may go on after the program was told to stop, in seconds.
+const SHUTDOWN_SECONDS: u64 = 10;
+
+/// Everything that is served.
+pub fn operations() -> Operations {
+    Operations::new()
+        .merge(articles::operations())
+        .merge(authors::operations())
+        .merge(categories::operations())
+        .merge(tags::operations())
+        .merge(site::operations())
+        .merge(auth::login::operations())
+        .merge(users::operations())
+        .merge(audit::operations())
+        .merge(ops::operations())
+}
+
+/// The `OpenAPI` document of everything that is served, as pretty JSON with a newline at its end.
+///
+/// # Errors
+/// Never, unless a description can't be written as JSON.
+pub fn openapi_json() -> Result<String, serde_json::Error> {
+    let document = openapi::document(&operations(), &ops::INFO);
+    serde_json::to_string_pretty(&document).map(|text| text + "\n")
+}
+
+/// A server that listens.
+pub struct Running {
+    /// Where it listens: the port that was found where the settings said 0.
+    pub address: SocketAddr,
+    /// Its shared state.
+    pub app: Arc<App>,
+    /// Stops it.
+    pub handle: ServerHandle,
+    /// Runs it: await it to serve.
+    pub server: Server,
+}
+
+/// Opens the data directory: database, migrations and keys.
+///
+/// # Errors
+/// A sentence that says what could not be opened and why.
+pub fn open(config: Config, clock: Clock) -> Result<App, String> {
+    make_private_dir(&config.data_dir)
+        .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))?;
+    let db = Db::open(&config.database).map_err(|error| error.to_string())?;
+    let tokens = Tokens::open(&config.key_dir, &config.public_url)?;
+    let passwords = Passwords::new(config.password_cost)?;
+    Ok(App { config, db, clock, tokens, passwords })
+}
+
+/// Binds the address and builds the server; nothing is served before [`Running::server`] is awaited.
+///
+/// # Errors
+/// A sentence that says why the address can't be listened on.
+pub fn start(app: App) -> Result<Running, String> {
+    let listen = app.config.listen;
+    let listener = TcpListener::bind(listen).map_err(|error| format!("{listen} can't be listened on: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let workers = app.config.workers;
+    let app = Arc::new(app);
+    let state = web::Data::from(Arc::clone(&app));
+    let operations = Arc::new(operations());
+    let document = web::Data::new(ops::Documents::new(&operations)?);
+    let origins = app.config.cors_origins.clone();
+    let factory = move || {
+        Service::new()
+            .app_data(state.clone())
+            .app_data(document.clone())
+            .configure(|config| operations.register(config, |surface| cors(surface, &origins)))
+            .configure(|config| ops::register_pages(config, || cors(Surface::Public, &origins)))
+            .default_service(web::to(|| async { Err::<&str, _>(Problem::not_found()) }))
+            .wrap(from_fn(edge::pass))
+    };
+    let server = HttpServer::new(factory)
+        .workers(workers)
+        .disable_signals()
+        .client_request_timeout(Duration::from_secs(10))
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .listen(listener)
+        .map_err(|error| format!("{listen} can't be listened on: {error}"))?
+        .run();
+    Ok(Running { address, app, handle: server.handle(), server })
+}
+
+fn cors(surface: Surface, origins: &[String]) -> Cors {
+    let exposed =
+        ["etag", "link", "location", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "content-version"];
+    let common = Cors::default()
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+        .expose_headers(exposed.map(HeaderName::from_static))
+        .allow_any_header()
+        .block_on_origin_mismatch(false)
+        .max_age(3600);
+    match surface {
+        // One answer for every origin: `Vary: Origin` would only split caches.
+        Surface::Public => common.allow_any_origin().send_wildcard().disable_vary_header(),
+        Surface::Private => origins.iter().fold(common, |cors, origin| cors.allowed_origin(origin)),
+    }
+}

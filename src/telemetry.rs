@@ -1,0 +1,19 @@
+//! The log: to standard error, as lines for people or as JSON.
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{Config, LogFormat};
+
+/// Starts the log; a second call in one process changes nothing.
+pub(crate) fn start(config: &Config) {
+    let filter: Targets = config.log.parse().unwrap_or_default();
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A log that runs already, as in tests, is kept.
+    drop(match config.log_format {
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json()).try_init(),
+    });
+}

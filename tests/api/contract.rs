@@ -1,0 +1,195 @@
+//! Holds each answer against the document: what is not declared must not be answered, and what is must be.
+//!
+//! The schemas of answers are closed for this, so that a member which the document does not know fails
+//! the test as well. What never reached an operation (an unknown path, a wrong method) must be a problem.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+
+use crate::client::Response;
+
+/// The headers that an answer must not have without declaring them.
+const DECLARED: [&str; 6] = ["ETag", "Link", "Location", "Retry-After", "Content-Version", "Last-Modified"];
+
+/// Schemas whose answers may have members that the document does not list, by the contract.
+const OPEN: [&str; 1] = ["Problem"];
+
+/// Prefixes of the pages for people, which are not in the document.
+const PAGES: [&str; 2] = ["/docs", "/problems"];
+
+/// The document of a server, prepared for comparing.
+pub(crate) struct Contract {
+    /// The document itself.
+    pub document: Value,
+    closed: Value,
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
+
+/// Documents that were prepared already: the same bytes give the same contract.
+static KNOWN: Mutex<Vec<(Vec<u8>, Arc<Contract>)>> = Mutex::new(Vec::new());
+
+impl Contract {
+    /// The contract of a server's document.
+    pub(crate) fn of(bytes: &[u8]) -> Arc<Self> {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, contract)) = known.iter().find(|(document, _)| document == bytes) {
+            return Arc::clone(contract);
+        }
+        let document: Value = serde_json::from_slice(bytes).expect("the document is JSON");
+        let closed = closed_components(&document);
+        let contract = Arc::new(Self { document, closed, validators: Mutex::default() });
+        known.push((bytes.to_owned(), Arc::clone(&contract)));
+        contract
+    }
+
+    /// Fails the test where the answer is not one that the document declares.
+    #[track_caller]
+    pub(crate) fn check(&self, method: &str, path: &str, response: &Response) {
+        let shown = format!("{}: {} {}", response.asked, response.status, response.text());
+        assert!(response.find_header("x-request-id").is_some(), "no X-Request-Id: {shown}");
+        if method == "HEAD" {
+            assert!(response.body.is_empty(), "HEAD has a body: {shown}");
+        }
+        if method == "OPTIONS" {
+            return;
+        }
+        let path = path.split('?').next().unwrap_or_default();
+        match self.operation(method, path) {
+            Some(operation) => self.check_operation(method, operation, response, &shown),
+            None if PAGES.iter().any(|page| path.starts_with(page)) && response.status < 400 => {}
+            None => {
+                assert!(matches!(response.status, 404 | 405), "answered and not declared: {shown}");
+                if method != "HEAD" {
+                    response.assert_problem();
+                }
+            }
+        }
+    }
+
+    /// The operation that a request reaches; literal paths go before templates.
+    fn operation(&self, method: &str, path: &str) -> Option<&Value> {
+        let method = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
+        let paths = self.document["paths"].as_object()?;
+        let item = paths
+            .get(path)
+            .or_else(|| paths.iter().find(|(template, _)| matches_template(template, path)).map(|(_, item)| item))?;
+        item.get(&method)
+    }
+
+    #[track_caller]
+    fn check_operation(&self, method: &str, operation: &Value, response: &Response, shown: &str) {
+        let status = response.status.to_string();
+        let declared = operation["responses"].get(&status);
+        let declared = declared.unwrap_or_else(|| panic!("the status is not declared: {shown}"));
+        check_headers(operation, declared, response, shown);
+        if method == "HEAD" {
+            return;
+        }
+        let content_type = response.find_header("content-type").map(essence);
+        let Some(content) = declared.get("content").and_then(Value::as_object) else {
+            assert!(response.body.is_empty(), "a body is not declared: {shown}");
+            return;
+        };
+        let media = content_type.and_then(|media_type| content.get(media_type));
+        let media = media.unwrap_or_else(|| panic!("the media type {content_type:?} is not declared: {shown}"));
+        if response.status >= 400 {
+            response.assert_problem();
+        }
+        if content_type.is_some_and(|media_type| media_type.ends_with("json")) {
+            let id = format!("{} {status}", operation["operationId"]);
+            let validator = self.validator(&id, &media["schema"]);
+            let body = response.json();
+            let faults: Vec<_> =
+                validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            assert!(faults.is_empty(), "the body is not as declared: {faults:#?}\n{shown}");
+        }
+    }
+
+    fn validator(&self, id: &str, schema: &Value) -> Arc<Validator> {
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = validators.entry(id.to_owned()).or_insert_with(|| {
+            let mut root = closed(schema);
+            root["components"] = self.closed.clone();
+            let validator = jsonschema::options()
+                .with_draft(jsonschema::Draft::Draft202012)
+                .should_validate_formats(true)
+                .build(&root);
+            Arc::new(validator.unwrap_or_else(|error| panic!("the schema of {id} is broken: {error}")))
+        });
+        Arc::clone(compiled)
+    }
+}
+
+/// A declared header is always sent, except the `ETag` of a management answer whose resource has no version.
+#[track_caller]
+fn check_headers(operation: &Value, declared: &Value, response: &Response, shown: &str) {
+    let empty = Map::new();
+    let headers = declared.get("headers").and_then(Value::as_object).unwrap_or(&empty);
+    let managed = operation.get("security").is_some() || headers.get("Content-Version").is_none();
+    for name in headers.keys() {
+        let may_be_missing = name == "ETag" && managed && response.status == 200;
+        assert!(
+            may_be_missing || response.headers.contains_key(name),
+            "the declared header {name} is missing: {shown}"
+        );
+    }
+    for name in DECLARED {
+        let known = headers.keys().any(|header| header.eq_ignore_ascii_case(name));
+        assert!(known || !response.headers.contains_key(name), "the header {name} is not declared: {shown}");
+    }
+}
+
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether a path is one of a template: as many segments, and the same but where the template has `{…}`.
+pub(crate) fn matches_template(template: &str, path: &str) -> bool {
+    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(given)) if wanted == given || (wanted.starts_with('{') && !given.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn closed_components(document: &Value) -> Value {
+    let schemas = document["components"]["schemas"].as_object().cloned().unwrap_or_default();
+    let schemas: Map<String, Value> = schemas
+        .into_iter()
+        .map(|(name, schema)| {
+            let schema = if OPEN.contains(&name.as_str()) { schema } else { closed(&schema) };
+            (name, schema)
+        })
+        .collect();
+    json!({ "schemas": schemas })
+}
+
+/// The schema with every object of known members closed.
+fn closed(schema: &Value) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let mut members: Map<String, Value> =
+                members.iter().map(|(name, value)| (name.clone(), closed(value))).collect();
+            if members.get("properties").is_some_and(Value::is_object) {
+                members.entry("additionalProperties").or_insert(json!(false));
+            }
+            Value::Object(members)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(closed).collect()),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn a_path_is_one_of_a_template_segment_by_segment() {
+    assert!(matches_template("/a/{id}/c", "/a/b/c"));
+    assert!(!matches_template("/a/{id}", "/a/b/c"));
+    assert!(!matches_template("/a/{id}", "/a/"));
+    assert!(!matches_template("/a", "/b"));
+}

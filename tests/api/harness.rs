@@ -1,0 +1,222 @@
+//! A server for each test: its own directory, database, keys, port and clock; stopped when dropped.
+//!
+//! ```ignore
+//! let server = TestServer::start();
+//! let editor = server.signed_in(Role::Editor);
+//! let author = editor.post("/api/v1/manage/authors", &json!({ "name": "Maya" })).expect(201).json();
+//! server.anonymous().get("/api/v1/authors/maya").expect(200);
+//! server.app.clock.advance(Duration::from_secs(60));
+//! ```
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+
+use copydesk::auth::{Role, UserId, passwords};
+use copydesk::config::{Config, PasswordCost};
+use copydesk::http::Problem;
+use copydesk::server;
+use copydesk::state::{App, Clock};
+use diesel::RunQueryDsl;
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client::{Client, Wire};
+
+/// The password of every account that the harness makes.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// The least that Argon2 takes with one lane: tests wait for nothing that they don't test.
+const CHEAP: PasswordCost = PasswordCost { memory_kib: 8, passes: 1 };
+
+/// For how many seconds a token of [`TestServer::signed_in`] is used again; it lasts 900.
+const TOKEN_REUSE_SECONDS: i64 = 600;
+
+/// An account that the harness made.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    /// Its id.
+    pub id: UserId,
+    /// Its email; the password is [`PASSWORD`].
+    pub email: String,
+}
+
+struct KnownToken {
+    token: String,
+    issued_at: i64,
+}
+
+/// A running server.
+pub(crate) struct TestServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its state: move `app.clock`, look into `app.db`.
+    pub app: Arc<App>,
+    /// The directory that holds its database and keys.
+    pub directory: TempDir,
+    wire: Arc<Wire>,
+    tokens: Mutex<HashMap<Role, KnownToken>>,
+    handle: actix_web::dev::ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// A server with the settings that hold where nothing is set.
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// A server whose settings `adjust` changes.
+    pub(crate) fn start_with(adjust: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::load(|_| None).unwrap();
+        config.data_dir = directory.path().join("data");
+        config.database = config.data_dir.join("copydesk.db");
+        config.key_dir = config.data_dir.join("keys");
+        config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.workers = 1;
+        config.password_cost = CHEAP;
+        adjust(&mut config);
+        let app = server::open(config, Clock::default()).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let running = server::start(app).unwrap();
+                sender.send((running.address, running.app, running.handle)).unwrap();
+                running.server.await.unwrap();
+            });
+        });
+        let (address, app, handle) = receiver.recv().expect("the server starts");
+        let wire = Wire::new(address);
+        Self { address, app, directory, wire, tokens: Mutex::default(), handle, thread: Some(thread) }
+    }
+
+    /// A caller without a token.
+    pub(crate) fn anonymous(&self) -> Client {
+        Client::new(Arc::clone(&self.wire), None)
+    }
+
+    /// A caller with this token, or whatever else follows `Bearer`.
+    pub(crate) fn with_token(&self, token: &str) -> Client {
+        Client::new(Arc::clone(&self.wire), Some(token.to_owned()))
+    }
+
+    /// A caller of this role: always the same account, made and signed in where it is not yet.
+    pub(crate) fn signed_in(&self, role: Role) -> Client {
+        let now = self.app.clock.now().unix_seconds();
+        let mut tokens = self.tokens.lock().unwrap();
+        let email = format!("{}@example.org", role.name());
+        let fresh = tokens.get(&role).is_some_and(|known| now - known.issued_at < TOKEN_REUSE_SECONDS);
+        if !fresh {
+            if !tokens.contains_key(&role) {
+                self.insert_account(&email, role);
+            }
+            tokens.insert(role, KnownToken { token: self.token(&email, PASSWORD), issued_at: now });
+        }
+        self.with_token(&tokens[&role].token)
+    }
+
+    /// A new account of this role, another one each time.
+    pub(crate) fn account(&self, role: Role) -> Account {
+        let email = format!("{}-{}@example.org", role.name(), uuid::Uuid::now_v7().simple());
+        Account { id: self.insert_account(&email, role), email }
+    }
+
+    /// A caller who has just signed in to this account.
+    pub(crate) fn sign_in(&self, account: &Account) -> Client {
+        self.with_token(&self.token(&account.email, PASSWORD))
+    }
+
+    /// Really logs in.
+    pub(crate) fn token(&self, email: &str, password: &str) -> String {
+        let body = json!({ "email": email, "password": password });
+        let answer = self.anonymous().post("/api/v1/auth/login", &body).expect(200).json();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Disables an account.
+    pub(crate) fn disable(&self, account: &Account) {
+        let (id, now) = (account.id, self.app.clock.now());
+        self.write(move |conn| {
+            diesel::sql_query("UPDATE users SET disabled_at = ? WHERE id = ?")
+                .bind::<Nullable<BigInt>, _>(Some(now.unix_millis()))
+                .bind::<Binary, _>(id)
+                .execute(conn)
+        });
+    }
+
+    /// Gives an account another role.
+    pub(crate) fn change_role(&self, account: &Account, role: Role) {
+        let id = account.id;
+        self.write(move |conn| {
+            diesel::sql_query("UPDATE users SET role = ? WHERE id = ?")
+                .bind::<Text, _>(role)
+                .bind::<Binary, _>(id)
+                .execute(conn)
+        });
+    }
+
+    /// Changes the database past the API: for what no endpoint does.
+    pub(crate) fn write<F>(&self, work: F)
+    where
+        F: FnOnce(&mut copydesk::db::Conn) -> diesel::QueryResult<usize> + Send + 'static,
+    {
+        let written = block_on(self.app.db.write(move |tx| work(tx).map_err(Problem::from)));
+        written.unwrap();
+    }
+
+    fn insert_account(&self, email: &str, role: Role) -> UserId {
+        let hash = passwords::hash(self.app.config.password_cost, PASSWORD).unwrap();
+        let (id, now, email) = (UserId::generate(), self.app.clock.now(), email.to_owned());
+        self.write(move |conn| {
+            diesel::sql_query(
+                "INSERT INTO users (id, row_version, email, email_key, name, role, password_hash, created_at, saved_at) \
+                 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind::<Binary, _>(id)
+            .bind::<Text, _>(&email)
+            .bind::<Text, _>(email.to_lowercase())
+            .bind::<Text, _>(format!("The {}", role.name()))
+            .bind::<Text, _>(role)
+            .bind::<Text, _>(hash)
+            .bind::<BigInt, _>(now)
+            .bind::<BigInt, _>(now)
+            .execute(conn)
+        });
+        id
+    }
+
+    /// Asks the server to stop once the requests in flight are answered; comes back when it has stopped.
+    pub(crate) fn stop(mut self) {
+        self.stop_and_join();
+    }
+
+    /// Asks the server to stop once the requests in flight are answered, and does not wait for it.
+    pub(crate) fn begin_stop(&self) -> JoinHandle<()> {
+        let handle = self.handle.clone();
+        thread::spawn(move || block_on(handle.stop(true)))
+    }
+
+    fn stop_and_join(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        block_on(self.handle.stop(true));
+        let outcome = thread.join();
+        // A test that has failed already must not abort the others by a panic within a panic.
+        if !thread::panicking() {
+            outcome.expect("the server stops without a panic");
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop_and_join();
+    }
+}
+
+/// Drives a future of the program from a test's thread.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}

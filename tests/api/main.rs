@@ -1,0 +1,14 @@
+//! The behaviour of copydesk, over HTTP against the running program, a fresh database for each test.
+//!
+//! [`harness`] starts a server, [`client`] calls it, and [`contract`] holds every answer that goes
+//! through a client against the server's own `OpenAPI` document. Each other module is about one part.
+
+mod client;
+mod contract;
+mod harness;
+
+mod openapi;
+mod ops;
+mod policy;
+mod problems;
+mod sign_in;
