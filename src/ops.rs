@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use actix_cors::Cors;
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, Resource, guard};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::db;
+use crate::http::api::answer_other_method;
 use crate::http::openapi::Info;
 use crate::http::problem::{KINDS, Kind};
 use crate::http::{Managed, NoParameters, Operations, Problem, Query, conditional};
@@ -100,17 +101,13 @@ impl actix_web::Responder for OpenApiDocument {
         let Some((bytes, tag)) = self.0 else {
             return HttpResponse::from_error(Problem::internal("the document is missing"));
         };
-        let known = req.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let mut response = if known == Some(tag.as_str()) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        let has_it = conditional::has_tag(req.headers(), &tag).unwrap_or(false);
+        let mut response = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
-            .insert_header((header::ETAG, tag.clone()))
+            .insert_header((header::ETAG, tag))
             .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
             .insert_header((header::VARY, "Accept-Encoding"));
-        if known == Some(tag.as_str()) {
-            response.finish()
-        } else {
-            response.content_type("application/json").body(bytes)
-        }
+        if has_it { response.finish() } else { response.content_type("application/json").body(bytes) }
     }
 }
 
@@ -135,17 +132,25 @@ pub(crate) async fn get_openapi(documents: Data<Documents>, _query: Query<NoPara
 /// Registers what is for people and not in the document: `/docs` and `/problems/{name}`.
 pub(crate) fn register_pages(config: &mut web::ServiceConfig, cors: impl Fn() -> Cors) {
     let swagger = Data::new(utoipa_swagger_ui::Config::from("/openapi.json"));
+    let to_docs = || async { HttpResponse::Found().insert_header((header::LOCATION, "/docs/")).finish() };
     config
-        .service(
-            page("/docs").to(|| async { HttpResponse::Found().insert_header((header::LOCATION, "/docs/")).finish() }),
-        )
-        .service(page("/docs/{file:.*}").app_data(swagger).to(swagger_file))
-        .service(page("/problems").to(|| async { html(&problem_index()) }).wrap(cors()))
-        .service(page("/problems/{name}").to(problem_page).wrap(cors()));
+        .service(page("/docs", to_docs))
+        .service(page("/docs/{file:.*}", swagger_file).app_data(swagger))
+        .service(page("/problems", || async { html(&problem_index()) }).wrap(cors()))
+        .service(page("/problems/{name}", problem_page).wrap(cors()));
 }
 
-fn page(path: &str) -> Resource {
-    web::resource(path).guard(guard::Any(guard::Get()).or(guard::Head()))
+/// A page that `GET` and `HEAD` reach; other methods are refused with `Allow`.
+fn page<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: actix_web::Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: actix_web::Responder + 'static,
+{
+    let reading = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    web::resource(path)
+        .route(reading.to(handler))
+        .default_service(web::to(|method: Method| async move { answer_other_method(&method, "GET, HEAD, OPTIONS") }))
 }
 
 async fn swagger_file(

@@ -47,3 +47,16 @@ pub struct Link {
     #[schema(max_length = 2000, pattern = r"^(https?://[^\s/]|mailto:[^\s]|tel:[^\s]|/([^/\s\\]|$))[^\s]*$")]
     pub url: String,
 }
+
+/// An id or a slug; answers have the id.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 120, value_type = String, example = "first-steps")]
+pub(crate) struct IdOrSlug(#[expect(dead_code, reason = "only its schema is used")] String);
+
+/// A tag: a free word or a few, without commas.
+#[derive(ToSchema)]
+#[schema(
+    min_length = 1, max_length = 60, value_type = String, example = "first steps",
+    pattern = r"^[^\s,\x00-\x1F\x7F]([^,\x00-\x1F\x7F]*[^\s,\x00-\x1F\x7F])?$"
+)]
+pub(crate) struct TagName(#[expect(dead_code, reason = "only its schema is used")] String);

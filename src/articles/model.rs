@@ -11,7 +11,7 @@ use crate::authors::{AuthorId, AuthorSummary};
 use crate::categories::{CategoryId, CategorySummary};
 use crate::db::{Id, Timestamp};
 use crate::http::{Editable, Fault, Problem, Warning};
-use crate::parts::Image;
+use crate::parts::{IdOrSlug, Image, TagName};
 use crate::text::{Rendered, Section, TableOfContentsEntry, excerpt, reading_minutes};
 
 /// Marks the id of an article.
@@ -53,13 +53,13 @@ pub struct Content {
     /// The picture at the top.
     pub hero_image: Option<Image>,
     /// Who wrote it, in order: ids or slugs of authors. Without any, the caller's own author.
-    #[schema(max_items = 20)]
+    #[schema(max_items = 20, value_type = Vec<IdOrSlug>)]
     pub authors: Vec<String>,
     /// Where it is filed: ids or slugs of categories, the primary one first.
-    #[schema(max_items = 20)]
+    #[schema(max_items = 20, value_type = Vec<IdOrSlug>)]
     pub categories: Vec<String>,
     /// Free words, each without commas and at most 60 characters.
-    #[schema(max_items = 30)]
+    #[schema(max_items = 30, value_type = Vec<TagName>)]
     pub tags: Vec<String>,
     /// What search engines are told.
     pub seo: Seo,
@@ -151,8 +151,8 @@ impl Content {
             faults.push(Fault::body("/published_at", "in_future", message));
         }
         for (index, tag) in self.tags.iter().enumerate() {
-            if let Some((code, message)) = tag_fault(tag, &self.tags[..index]) {
-                faults.push(Fault::body(format!("/tags/{index}"), code, message));
+            if self.tags[..index].contains(tag) {
+                faults.push(Fault::body(format!("/tags/{index}"), "duplicate", "A tag may stand once."));
             }
         }
         faults
@@ -175,21 +175,6 @@ impl Content {
 
 fn ids<K>(texts: &[String]) -> Vec<Id<K>> {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
-}
-
-fn tag_fault(tag: &str, before: &[String]) -> Option<(&'static str, &'static str)> {
-    let length = tag.chars().count();
-    if tag.trim().is_empty() {
-        Some(("blank", "A tag must not be blank."))
-    } else if length > 60 {
-        Some(("too_long", "A tag must have at most 60 characters."))
-    } else if tag.trim() != tag || tag.contains(',') || tag.chars().any(char::is_control) {
-        Some(("pattern", "A tag must not begin or end with a space, nor hold commas or control characters."))
-    } else if before.iter().any(|other| other == tag) {
-        Some(("duplicate", "A tag may stand once."))
-    } else {
-        None
-    }
 }
 
 /// The content as it is stored, with the version of its form.

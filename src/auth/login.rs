@@ -1,5 +1,6 @@
 //! `/auth`: signing in, and who is signed in.
 
+use actix_web::http::header::WWW_AUTHENTICATE;
 use actix_web::web::Data;
 use diesel::prelude::*;
 use secrecy::SecretString;
@@ -65,7 +66,10 @@ pub struct Me {
 /// account get the same answer in the same time.
 #[utoipa::path(
     post, path = "/api/v1/auth/login", tag = "Sign-in",
-    responses((status = 401, description = "The email or the password is wrong."))
+    responses((
+        status = 401, description = "The email or the password is wrong.",
+        headers(("WWW-Authenticate" = String, description = "How to authenticate (RFC 6750, 3).")),
+    ))
 )]
 pub async fn log_in(
     app: Data<App>,
@@ -88,9 +92,9 @@ pub async fn log_in(
         .await?;
     let (user, hash) = found.unzip();
     let right = app.passwords.verify(login.password, hash).await?;
-    let user = user
-        .filter(|_| right)
-        .ok_or_else(|| Problem::new(&INVALID_CREDENTIALS, "No enabled account has this email and this password."))?;
+    let user = user.filter(|_| right).ok_or_else(|| // RFC 9110, 15.5.2: a 401 says how to authenticate.
+        Problem::new(&INVALID_CREDENTIALS, "No enabled account has this email and this password.")
+            .with_header(WWW_AUTHENTICATE, "Bearer"))?;
     let access_token = app.tokens.issue(user.id, user.role, app.clock.now()).map_err(Problem::internal)?;
     Ok(Managed::new(SignIn { access_token, token_type: "Bearer", expires_in: LIFETIME_SECONDS, user }))
 }

@@ -13,9 +13,10 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use actix_cors::Cors;
+use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::HttpMethod;
@@ -49,6 +50,7 @@ impl Description {
     pub fn checks_query(&mut self) {
         self.takes_query = true;
         self.problem("400", "The query has faults; `errors` names all of them.");
+        self.problem("414", "The query is too long.");
     }
 
     /// The parameters that the operation's path names, in order.
@@ -166,17 +168,28 @@ impl<T: 'static> Input for web::Data<T> {
     fn describe(_: &mut Description) {}
 }
 
+/// The extractors of a handler, run one after the other in the order of its signature: who may not call
+/// learns nothing of what else is wrong, and no body is read for them. (Actix runs them side by side, and
+/// the first to fail speaks.)
+pub trait Inputs: Sized + 'static {
+    /// Writes down what all of them take.
+    fn describe(description: &mut Description);
+    /// Runs them.
+    fn extract(request: HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, actix_web::Error>>;
+}
+
 macro_rules! tuple_inputs {
     ($($name:ident)*) => {
-        impl<$($name: Input + 'static),*> Input for ($($name,)*) {
+        impl<$($name: Input + 'static),*> Inputs for ($($name,)*) {
             fn describe(description: &mut Description) {
                 $($name::describe(description);)*
             }
+
+            async fn extract(request: HttpRequest, mut payload: Payload) -> Result<Self, actix_web::Error> {
+                Ok(($($name::from_request(&request, &mut payload).await.map_err(Into::into)?,)*))
+            }
         }
     };
-}
-impl Input for () {
-    fn describe(_: &mut Description) {}
 }
 tuple_inputs!(A);
 tuple_inputs!(A B);
@@ -185,6 +198,19 @@ tuple_inputs!(A B C D);
 tuple_inputs!(A B C D E);
 tuple_inputs!(A B C D E F);
 tuple_inputs!(A B C D E F G);
+
+/// All of a handler's extractors as one, since actix has to see an extractor.
+struct InOrder<Args>(Args);
+
+impl<Args: Inputs> FromRequest for InOrder<Args> {
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let extraction = Args::extract(request.clone(), payload.take());
+        Box::pin(async move { extraction.await.map(Self) })
+    }
+}
 
 /// Who may read an operation's answers from another origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,11 +250,11 @@ impl Operations {
     #[must_use]
     pub fn operation<P, F, Args>(mut self, _declaration: P, handler: F) -> Self
     where
-        P: utoipa::Path,
+        P: utoipa::Path + for<'t> utoipa::__dev::Tags<'t>,
         F: Handler<Args> + Clone + Send + Sync + 'static,
         F::Output: Output + 'static,
         F::Future: 'static,
-        Args: Input + 'static,
+        Args: Inputs + FromRequest,
     {
         let (path, declared) = (P::path(), P::operation());
         let mut operation = match serde_json::to_value(declared) {
@@ -241,6 +267,7 @@ impl Operations {
             "{id} is declared for another handler than {}",
             type_name::<F>()
         );
+        operation.insert("tags".to_owned(), json!(P::tags()));
         operation.insert("x-path".to_owned(), json!(path));
         // An unannotated status is utoipa's empty object; problems are filled in below.
         let mut description = Description { operation, schemas: Vec::new(), takes_query: false };
@@ -311,6 +338,7 @@ fn finish(description: &mut Description) {
     description.operation.entry("security").or_insert_with(|| json!([]));
     description.problem("500", "The fault is the server's; its log has the cause.");
     description.problem("503", "The server has too much to do; `Retry-After` says when to try again.");
+    description.header("503", "Retry-After", "In how many seconds to try again.");
     if let Some(Value::Object(responses)) = description.operation.get_mut("responses") {
         for (status, response) in responses.iter_mut() {
             if status.starts_with(['4', '5']) {
@@ -357,7 +385,8 @@ fn resource(path: &str, operations: &[&Operation]) -> Resource {
     }))
 }
 
-fn answer_other_method(method: &Method, allow: &str) -> Result<HttpResponse, Problem> {
+/// Answers a method that a resource does not have: `OPTIONS` with what it has, others are refused.
+pub fn answer_other_method(method: &Method, allow: &str) -> Result<HttpResponse, Problem> {
     if method == Method::OPTIONS {
         return Ok(HttpResponse::NoContent().insert_header((ALLOW, allow)).finish());
     }
@@ -369,15 +398,16 @@ fn answer_other_method(method: &Method, allow: &str) -> Result<HttpResponse, Pro
 #[derive(Clone)]
 struct Guarded<F>(F);
 
-impl<F, Args> Handler<Args> for Guarded<F>
+impl<F, Args> Handler<(InOrder<Args>,)> for Guarded<F>
 where
     F: Handler<Args>,
     F::Future: 'static,
+    Args: Inputs,
 {
     type Output = Result<F::Output, Problem>;
     type Future = Pin<Box<dyn Future<Output = Self::Output>>>;
 
-    fn call(&self, args: Args) -> Self::Future {
+    fn call(&self, (InOrder(args),): (InOrder<Args>,)) -> Self::Future {
         let future = AssertUnwindSafe(self.0.call(args)).catch_unwind();
         Box::pin(async move {
             future.await.map_err(|panic| {

@@ -118,14 +118,20 @@ fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Option<Result<Vec<Str
     Some(if tags.is_empty() { Err(()) } else { Ok(tags) })
 }
 
+/// What `If-None-Match` says of a tag: whether the client has it; `None` without the header. Comparison is
+/// weak here (RFC 9110, 13.1.2).
+pub fn has_tag(headers: &HeaderMap, tag: &str) -> Option<bool> {
+    let known = tags(headers, &header::IF_NONE_MATCH)?;
+    let same = |one: &String| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
+    Some(known.is_ok_and(|known| known.iter().any(same)))
+}
+
 /// Whether a `GET` may be answered with `304`: the tag is one that the client has, or, where it names
 /// none, nothing has changed since its date. A date counts only when it is more than two seconds old:
 /// within those, two states may share it.
 pub fn is_not_modified(headers: &HeaderMap, tag: &str, changed_at: Timestamp, now: Timestamp) -> bool {
-    if let Some(known) = tags(headers, &header::IF_NONE_MATCH) {
-        // Comparison is weak here (RFC 9110, 13.1.2).
-        return known
-            .is_ok_and(|known| known.iter().any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag));
+    if let Some(has_it) = has_tag(headers, tag) {
+        return has_it;
     }
     let since = headers
         .get(header::IF_MODIFIED_SINCE)

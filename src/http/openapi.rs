@@ -31,6 +31,7 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
             require_members(schema, optional);
         }
     }
+    schemas.values_mut().for_each(hoist_descriptions);
     schemas.sort_keys();
     drop_unused(&paths, &mut schemas);
     paths.sort_keys();
@@ -150,6 +151,18 @@ fn require_members(schema: &mut Value, optional: &[&str]) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     let required: Vec<String> = properties.keys().filter(|name| !optional.contains(&name.as_str())).cloned().collect();
     schema["required"] = json!(required);
+}
+
+/// Utoipa describes a nullable reference inside its `oneOf`, where nobody looks; the words belong to the member.
+fn hoist_descriptions(schema: &mut Value) {
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for property in properties.values_mut() {
+        let Some(Value::Array(choices)) = property.get_mut("oneOf") else { continue };
+        let words = choices.iter_mut().find_map(|choice| choice.as_object_mut()?.shift_remove("description"));
+        if let (Some(words), Value::Object(property)) = (words, property) {
+            property.insert("description".to_owned(), words);
+        }
+    }
 }
 
 fn drop_unused(paths: &Map<String, Value>, schemas: &mut Map<String, Value>) {

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::ArrayBuilder;
+use utoipa::openapi::schema::RefBuilder;
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
@@ -192,11 +193,15 @@ impl<T: ToSchema> PartialSchema for ListOf<T> {
             .items(Ref::from_schema_name(T::name()))
             .max_items(Some(100))
             .description(Some("The items, in order."));
+        let page = RefBuilder::new()
+            .ref_location_from_schema_name(Page::name())
+            .description(Some("Where this part stands in the list."))
+            .build();
         ObjectBuilder::new()
             .description(Some("A part of a list."))
             .property("items", items)
             .required("items")
-            .property("page", Ref::from_schema_name(Page::name()))
+            .property("page", page)
             .required("page")
             .into()
     }

@@ -208,8 +208,14 @@ impl Response {
     /// The answer itself where it has this status; else the test fails and shows it.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}: {}", self.asked, self.text());
+        assert_eq!(self.status, status, "{}", self.shown());
         self
+    }
+
+    /// The question and the answer in a few lines, for a test that fails.
+    pub(crate) fn shown(&self) -> String {
+        let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+        format!("{}: {} {}", cut(&self.asked, 200), self.status, cut(&self.text(), 1_500))
     }
 
     /// The body as text.
@@ -220,7 +226,7 @@ impl Response {
     /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
     }
 
     /// A header that the answer has.
@@ -255,16 +261,16 @@ impl Response {
     /// The problem, which must have this status and kind (the last part of its `type`).
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, kind: &str) -> Problem {
-        assert_eq!(self.status, status, "{}: {}", self.asked, self.text());
+        assert_eq!(self.status, status, "{}", self.shown());
         let problem = self.problem();
-        assert_eq!(problem.kind(), kind, "{}: {}", self.asked, self.text());
+        assert_eq!(problem.kind(), kind, "{}", self.shown());
         problem
     }
 
     /// The members that every problem has (RFC 9457, 3.1, and the contract).
     #[track_caller]
     pub(crate) fn assert_problem(&self) {
-        let shown = format!("{}: {} {}", self.asked, self.status, self.text());
+        let shown = self.shown();
         assert!((400..600).contains(&self.status), "{shown}");
         assert_eq!(self.header("content-type"), "application/problem+json", "{shown}");
         assert_eq!(self.header("cache-control"), "no-store", "{shown}");

@@ -18,6 +18,7 @@ use copydesk::config::{Config, PasswordCost};
 use copydesk::http::Problem;
 use copydesk::server;
 use copydesk::state::{App, Clock};
+use copydesk::users::{self, NewUser, Who};
 use diesel::RunQueryDsl;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use serde_json::json;
@@ -54,8 +55,7 @@ pub(crate) struct TestServer {
     pub address: SocketAddr,
     /// Its state: move `app.clock`, look into `app.db`.
     pub app: Arc<App>,
-    /// The directory that holds its database and keys.
-    pub directory: TempDir,
+    directory: Option<TempDir>,
     wire: Arc<Wire>,
     tokens: Mutex<HashMap<Role, KnownToken>>,
     handle: actix_web::dev::ServerHandle,
@@ -79,6 +79,11 @@ impl TestServer {
         config.workers = 1;
         config.password_cost = CHEAP;
         adjust(&mut config);
+        Self::start_in(directory, config)
+    }
+
+    /// A server that goes on with what another left in a directory.
+    pub(crate) fn start_in(directory: TempDir, config: Config) -> Self {
         let app = server::open(config, Clock::default()).unwrap();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -90,7 +95,7 @@ impl TestServer {
         });
         let (address, app, handle) = receiver.recv().expect("the server starts");
         let wire = Wire::new(address);
-        Self { address, app, directory, wire, tokens: Mutex::default(), handle, thread: Some(thread) }
+        Self { address, app, directory: Some(directory), wire, tokens: Mutex::default(), handle, thread: Some(thread) }
     }
 
     /// A caller without a token.
@@ -169,28 +174,21 @@ impl TestServer {
 
     fn insert_account(&self, email: &str, role: Role) -> UserId {
         let hash = passwords::hash(self.app.config.password_cost, PASSWORD).unwrap();
-        let (id, now, email) = (UserId::generate(), self.app.clock.now(), email.to_owned());
-        self.write(move |conn| {
-            diesel::sql_query(
-                "INSERT INTO users (id, row_version, email, email_key, name, role, password_hash, created_at, saved_at) \
-                 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind::<Binary, _>(id)
-            .bind::<Text, _>(&email)
-            .bind::<Text, _>(email.to_lowercase())
-            .bind::<Text, _>(format!("The {}", role.name()))
-            .bind::<Text, _>(role)
-            .bind::<Text, _>(hash)
-            .bind::<BigInt, _>(now)
-            .bind::<BigInt, _>(now)
-            .execute(conn)
-        });
-        id
+        let new = NewUser { email: email.to_owned(), name: format!("The {}", role.name()), role };
+        let now = self.app.clock.now();
+        let inserted = block_on(self.app.db.write(move |tx| users::insert(tx, &new, hash, Who::CommandLine, now)));
+        inserted.unwrap()
     }
 
     /// Asks the server to stop once the requests in flight are answered; comes back when it has stopped.
     pub(crate) fn stop(mut self) {
         self.stop_and_join();
+    }
+
+    /// Stops it, and keeps its directory for [`TestServer::start_in`].
+    pub(crate) fn keep(mut self) -> TempDir {
+        self.stop_and_join();
+        self.directory.take().unwrap()
     }
 
     /// Asks the server to stop once the requests in flight are answered, and does not wait for it.

@@ -1,1 +1,669 @@
-//! later
+//! Errors: whatever is wrong with a request, the answer is a complete problem with the right status.
+
+use std::collections::BTreeSet;
+
+use copydesk::auth::Role;
+use serde_json::{Value, json};
+
+use crate::client::{Client, Problem};
+use crate::harness::TestServer;
+
+const LOGIN: &str = "/api/v1/auth/login";
+
+/// A value that must not come back.
+const MARKER: &str = "xyzzy-marker-8417";
+
+fn post_login(client: &Client, body: impl Into<Vec<u8>>) -> crate::client::Response {
+    client.request("POST", LOGIN).body("application/json", body).send()
+}
+
+/// The document's paths without parameters, each with its methods.
+fn plain_paths(client: &Client) -> Vec<(String, BTreeSet<String>)> {
+    let document = client.get("/openapi.json").json();
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .filter(|(path, _)| !path.contains('{'))
+        .map(|(path, item)| (path.clone(), item.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect()))
+        .collect()
+}
+
+fn is_private(path: &str) -> bool {
+    path.starts_with("/api/v1/manage") || path.starts_with("/api/v1/auth")
+}
+
+#[test]
+fn text_that_is_not_json_is_refused_with_the_place_of_the_fault() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    for body in
+        ["", "{", "{\"email\": ", "nul", "{} {}", "{\"email\": 1,}", "{'email': 1}", "\"\\ud800\"", "{\"a\": 1e999999}"]
+    {
+        let problem = post_login(&client, body).refused(400, "invalid-json");
+        assert!(problem.detail().contains("line 1"), "{}", problem.detail());
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_refused() {
+    let server = TestServer::start();
+    post_login(&server.anonymous(), b"{\"email\": \"\xff\xfe\"}".to_vec()).refused(400, "invalid-json");
+}
+
+#[test]
+fn nul_is_refused_in_values_and_names() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    for body in [r#"{"email": "a\u0000b"}"#, r#"{"a\u0000b": 1}"#, r#"{"deep": [{"er": "\u0000"}]}"#] {
+        post_login(&client, body).refused(400, "invalid-json");
+    }
+}
+
+#[test]
+fn json_that_is_nested_ten_thousand_deep_is_refused() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let body = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+        post_login(&client, body).refused(400, "invalid-json");
+    }
+    post_login(&client, "[".repeat(10_000)).refused(400, "invalid-json");
+}
+
+#[test]
+fn another_media_type_is_refused_and_the_right_one_named() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "application/json; charset=latin-1",
+        "",
+    ] {
+        let answer = client.request("POST", LOGIN).body(media_type, "{}").send();
+        let problem = answer.refused(415, "unsupported-media-type");
+        assert!(problem.detail().contains("application/json"), "{}", problem.detail());
+    }
+    client.request("POST", LOGIN).bare_body("{}").send().refused(415, "unsupported-media-type");
+}
+
+#[test]
+fn the_media_type_is_compared_as_http_says() {
+    let server = TestServer::start();
+    for media_type in ["APPLICATION/JSON", "application/json; charset=utf-8", "application/json;charset=\"UTF-8\""] {
+        server.anonymous().request("POST", LOGIN).body(media_type, "{}").send().refused(422, "invalid-body");
+    }
+}
+
+#[test]
+fn all_faults_of_a_body_are_reported_at_once() {
+    let server = TestServer::start();
+    let body = json!({ "emial": "a@example.org", "email": 5, "password": "x".repeat(129) });
+    let problem = server.anonymous().post(LOGIN, &body).refused(422, "invalid-body");
+    assert_eq!(problem.fault("/email").code, "type");
+    assert_eq!(problem.fault("/password").code, "too_long");
+    let unknown = problem.fault("/emial");
+    assert_eq!(unknown.code, "unknown_field");
+    assert!(unknown.message.contains("`email`"), "{}", unknown.message);
+    assert_eq!(problem.faults().len(), 3);
+}
+
+#[test]
+fn missing_members_are_named() {
+    let server = TestServer::start();
+    let problem = server.anonymous().post(LOGIN, &json!({})).refused(422, "invalid-body");
+    assert_eq!(problem.fault("/email").code, "required");
+    assert_eq!(problem.fault("/password").code, "required");
+}
+
+#[test]
+fn a_body_of_another_json_type_is_a_fault_of_the_whole() {
+    let server = TestServer::start();
+    for body in [json!([]), json!("text"), json!(null), json!(7), json!(true)] {
+        let problem = server.anonymous().post(LOGIN, &body).refused(422, "invalid-body");
+        assert_eq!(problem.fault("").code, "type", "{body}");
+    }
+}
+
+#[test]
+fn empty_and_over_long_texts_are_faults() {
+    let server = TestServer::start();
+    let body = json!({ "email": "", "password": "" });
+    let problem = server.anonymous().post(LOGIN, &body).refused(422, "invalid-body");
+    assert_eq!(problem.fault("/email").code, "blank");
+    let body = json!({ "email": "a".repeat(255), "password": "a".repeat(100_000) });
+    let problem = server.anonymous().post(LOGIN, &body).refused(422, "invalid-body");
+    assert_eq!(problem.fault("/email").code, "too_long");
+    assert!(problem.fault("/email").message.contains("254"));
+    assert_eq!(problem.fault("/password").code, "too_long");
+}
+
+#[test]
+fn control_characters_in_credentials_are_never_the_servers_fault() {
+    let server = TestServer::start();
+    let body = json!({ "email": "a\u{1}\u{7f}\u{202e}@example.org", "password": "\r\n\t\u{85}" });
+    let status = server.anonymous().post(LOGIN, &body).status;
+    assert!(matches!(status, 401 | 422), "{status}");
+}
+
+#[test]
+fn at_most_a_hundred_faults_are_listed_and_the_rest_is_admitted() {
+    let server = TestServer::start();
+    let many = |count: usize| -> Value {
+        let mut members: serde_json::Map<_, _> = (0..count).map(|n| (format!("unknown_{n}"), json!(n))).collect();
+        members.insert("email".to_owned(), json!("a@example.org"));
+        members.insert("password".to_owned(), json!("a long enough password"));
+        Value::Object(members)
+    };
+    let hundred = server.anonymous().post(LOGIN, &many(100)).refused(422, "invalid-body");
+    assert_eq!((hundred.faults().len(), &hundred.document["truncated"]), (100, &json!(false)));
+    let more = server.anonymous().post(LOGIN, &many(150)).refused(422, "invalid-body");
+    assert_eq!((more.faults().len(), &more.document["truncated"]), (100, &json!(true)));
+}
+
+#[test]
+fn a_pointer_escapes_what_rfc_6901_says() {
+    let server = TestServer::start();
+    let body = json!({ "a/b~c": 1 });
+    let problem = server.anonymous().post(LOGIN, &body).refused(422, "invalid-body");
+    assert_eq!(problem.fault("/a~1b~0c").code, "unknown_field");
+}
+
+#[test]
+fn a_very_long_unknown_name_is_cut() {
+    let server = TestServer::start();
+    let body = json!({ "n".repeat(50_000): 1 });
+    let problem = server.anonymous().post(LOGIN, &body).refused(422, "invalid-body");
+    assert!(problem.document.to_string().len() < 2_000);
+}
+
+#[test]
+fn a_problem_never_repeats_the_value_that_was_sent() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    let long = MARKER.repeat(40);
+    let bodies = [
+        json!({ "email": long, "password": long }).to_string(),
+        json!({ "email": [MARKER], "password": { "inner": MARKER } }).to_string(),
+        json!({ "email": MARKER, "password": MARKER, "unknown": MARKER }).to_string(),
+        json!({ "email": MARKER, "password": MARKER }).to_string(),
+        json!([MARKER]).to_string(),
+        json!(MARKER).to_string(),
+        format!("{{\"email\": {MARKER}}}"),
+        format!("{{\"email\": \"{MARKER}"),
+        MARKER.to_owned(),
+    ];
+    for body in bodies {
+        let answer = post_login(&client, body.clone());
+        assert!(answer.status >= 400 && !answer.text().contains(MARKER), "{body}: {}", answer.text());
+    }
+    for query in [format!("unknown={MARKER}"), format!("limit={MARKER}"), format!("cursor={MARKER}&page={MARKER}")] {
+        let answer = client.get(&format!("/healthz?{query}")).expect(400);
+        assert!(!answer.text().contains(MARKER), "{query}: {}", answer.text());
+    }
+    for (name, value) in [
+        ("content-type", MARKER),
+        ("if-match", MARKER),
+        ("authorization", MARKER),
+        ("x-request-id", "xyzzy-marker-8417 x"),
+    ] {
+        let answer = client.request("POST", LOGIN).header(name, value).bare_body("{").send();
+        assert!(!answer.text().contains(MARKER), "{name}: {}", answer.text());
+    }
+}
+
+#[test]
+fn a_body_of_ten_megabytes_is_refused_before_it_is_read() {
+    let server = TestServer::start();
+    let head = format!(
+        "POST {LOGIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10485760\r\nConnection: close\r\n\r\n"
+    );
+    // Nothing of the body is sent: the announced length is enough.
+    let (status, text) = server.anonymous().raw_answer(head.as_bytes());
+    assert_eq!(status, 413, "{text}");
+    assert!(text.contains("/problems/payload-too-large") && text.contains("4194304"), "{text}");
+    let whole = [head.as_bytes(), &vec![b' '; 10 * 1024 * 1024]].concat();
+    assert_eq!(server.anonymous().raw_answer(&whole).0, 413);
+    server.anonymous().get("/healthz").expect(200);
+}
+
+#[test]
+fn a_chunked_body_of_ten_megabytes_is_refused() {
+    let server = TestServer::start();
+    let mut request = format!(
+        "POST {LOGIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
+    .into_bytes();
+    for _ in 0..160 {
+        request.extend_from_slice(b"10000\r\n");
+        request.extend_from_slice(&[b' '; 65_536]);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"0\r\n\r\n");
+    let (status, text) = server.anonymous().raw_answer(&request);
+    assert_eq!(status, 413, "{text}");
+    server.anonymous().get("/healthz").expect(200);
+}
+
+#[test]
+fn a_body_within_the_limit_is_read() {
+    let server = TestServer::start();
+    let body = format!("{{{}}}", " ".repeat(4 * 1024 * 1024 - 2));
+    post_login(&server.anonymous(), body).refused(422, "invalid-body");
+    let body = format!("{{{}}}", " ".repeat(4 * 1024 * 1024 - 1));
+    post_login(&server.anonymous(), body).refused(413, "payload-too-large");
+}
+
+#[test]
+fn a_body_that_breaks_off_is_not_taken() {
+    let server = TestServer::start();
+    let request = format!(
+        "POST {LOGIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{\"email\":"
+    );
+    drop(server.anonymous().raw(request.as_bytes()));
+    let chunked = format!(
+        "POST {LOGIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{{}}"
+    );
+    drop(server.anonymous().raw(chunked.as_bytes()));
+    server.anonymous().get("/healthz").expect(200);
+}
+
+#[test]
+fn an_unknown_query_parameter_is_refused_everywhere() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    for (path, methods) in plain_paths(&admin) {
+        if methods.contains("GET") {
+            let problem = admin.get(&format!("{path}?no_such_parameter=1")).refused(400, "invalid-query");
+            assert_eq!(problem.parameter_fault("no_such_parameter").code, "unknown_parameter", "{path}");
+        }
+    }
+    let answer = admin.post(&format!("{LOGIN}?verbose=1"), &json!({ "email": "a", "password": "b" }));
+    assert_eq!(answer.refused(400, "invalid-query").parameter_fault("verbose").code, "unknown_parameter");
+}
+
+/// The lists of the document: the paths whose `GET` takes a `cursor`.
+fn lists(client: &Client) -> Vec<String> {
+    let document = client.get("/openapi.json").json();
+    let takes_cursor = |item: &Value| {
+        let parameters = item["get"]["parameters"].as_array();
+        parameters.is_some_and(|all| all.iter().any(|one| one["name"] == "cursor"))
+    };
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .filter(|(path, item)| !path.contains('{') && takes_cursor(item))
+        .map(|(path, _)| path.clone())
+        .collect()
+}
+
+#[test]
+fn a_parameter_that_is_nearly_right_is_followed_by_the_one_meant() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    for path in lists(&admin) {
+        let fault = admin.get(&format!("{path}?limt=5")).refused(400, "invalid-query").parameter_fault("limt");
+        assert!(fault.message.contains("`limit`"), "{path}: {}", fault.message);
+    }
+}
+
+#[test]
+fn a_parameter_with_one_value_may_not_be_repeated() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    for path in lists(&admin) {
+        let problem = admin.get(&format!("{path}?limit=5&limit=6")).refused(400, "invalid-query");
+        assert_eq!(problem.parameter_fault("limit").code, "repeated", "{path}");
+    }
+}
+
+#[test]
+fn all_faults_of_a_query_are_reported_at_once() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    for path in lists(&admin) {
+        let query = "limit=0&page=x&nonsense=1&cursor=";
+        let problem: Problem = admin.get(&format!("{path}?{query}")).refused(400, "invalid-query");
+        for parameter in ["limit", "page", "nonsense", "cursor"] {
+            problem.parameter_fault(parameter);
+        }
+        for limit in ["101", "-1", "1.5", "1e1", "99999999999999999999", "+5", ""] {
+            admin.get(&format!("{path}?limit={limit}")).refused(400, "invalid-query").parameter_fault("limit");
+        }
+        let both = admin.get(&format!("{path}?page=1&cursor=abc")).refused(400, "invalid-query");
+        assert_eq!(both.parameter_fault("page").code, "conflict", "{path}");
+        let foreign = admin.get(&format!("{path}?cursor=abc")).refused(400, "invalid-query");
+        assert_eq!(foreign.parameter_fault("cursor").code, "format", "{path}");
+    }
+}
+
+#[test]
+fn a_query_that_is_not_percent_encoded_utf_8_is_refused() {
+    let server = TestServer::start();
+    for query in ["%ff=1", "a=%c3%28", "%00=1"] {
+        server.anonymous().get(&format!("/healthz?{query}")).refused(400, "invalid-query");
+    }
+}
+
+#[test]
+fn a_query_that_is_too_long_is_refused() {
+    let server = TestServer::start();
+    let query = "a".repeat(20_000);
+    server.anonymous().get(&format!("/healthz?{query}")).refused(414, "uri-too-long");
+}
+
+#[test]
+fn an_unknown_path_is_not_found() {
+    let server = TestServer::start();
+    let paths = [
+        "/",
+        "/nothing",
+        "/api",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v2/articles",
+        "/healthz/",
+        "//healthz",
+        "/problems/nothing",
+        "/docs/nothing.js",
+        "/api/v1/auth/../auth/me",
+    ];
+    for path in paths {
+        for client in [server.anonymous(), server.signed_in(Role::Admin)] {
+            client.get(path).refused(404, "not-found");
+        }
+        // The pages for people are found by their pattern; a wrong method on one of them is a 405.
+        if !path.starts_with("/problems/") && !path.starts_with("/docs/") {
+            server.anonymous().post(path, &json!({})).refused(404, "not-found");
+        }
+    }
+}
+
+#[test]
+fn a_path_of_strange_characters_is_not_found() {
+    let server = TestServer::start();
+    for path in [
+        "/%00",
+        "/%ff",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/docs/../../../etc/passwd",
+        "/docs/%2e%2e%2fCargo.toml",
+        "/problems/%00",
+        "/a%0d%0aX-Injected:1",
+    ] {
+        let answer = server.anonymous().get(path).expect(404);
+        assert!(answer.find_header("x-injected").is_none());
+    }
+}
+
+#[test]
+fn a_wrong_method_is_refused_with_allow() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    for (path, methods) in plain_paths(&admin) {
+        let mut allowed = methods.clone();
+        allowed.insert("OPTIONS".to_owned());
+        if methods.contains("GET") {
+            allowed.insert("HEAD".to_owned());
+        }
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "BREW"] {
+            if allowed.contains(method) {
+                continue;
+            }
+            let answer = admin.request(method, &path).send().expect(405);
+            let allow: BTreeSet<String> = answer.header("allow").split(", ").map(str::to_owned).collect();
+            assert_eq!(allow, allowed, "{method} {path}");
+            if method != "HEAD" {
+                answer.refused(405, "method-not-allowed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_method_on_a_page_is_refused_with_allow() {
+    let server = TestServer::start();
+    for path in ["/docs", "/docs/", "/docs/index.html", "/problems", "/problems/not-found"] {
+        let answer = server.anonymous().post(path, &json!({}));
+        answer.refused(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS", "{path}");
+    }
+}
+
+#[test]
+fn head_answers_as_get_does_without_a_body() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    let pages = ["/docs", "/docs/", "/problems", "/problems/not-found", "/nothing"].map(str::to_owned);
+    let gets = plain_paths(&admin).into_iter().filter(|(_, methods)| methods.contains("GET")).map(|(path, _)| path);
+    for path in gets.chain(pages) {
+        let (get, head) = (admin.get(&path), admin.head(&path));
+        assert_eq!((head.status, head.body.len()), (get.status, 0), "{path}");
+        let shown = |response: &crate::client::Response| {
+            let changing = ["date", "x-request-id"];
+            let kept = response.headers.iter().filter(|(name, _)| !changing.contains(&name.as_str()));
+            kept.map(|(name, value)| format!("{name}: {value:?}")).collect::<BTreeSet<_>>()
+        };
+        let without_length = |mut headers: BTreeSet<String>| {
+            // A problem's length changes with its request id's.
+            headers.retain(|header| !header.starts_with("content-length") || get.status < 400);
+            headers
+        };
+        assert_eq!(without_length(shown(&head)), without_length(shown(&get)), "{path}");
+    }
+}
+
+#[test]
+fn options_answers_the_methods_of_an_address() {
+    let server = TestServer::start();
+    for (path, methods) in plain_paths(&server.anonymous()) {
+        let answer = server.anonymous().request("OPTIONS", &path).send().expect(204);
+        let allow: BTreeSet<&str> = answer.header("allow").split(", ").collect();
+        assert!(
+            allow.contains("OPTIONS") && methods.iter().all(|method| allow.contains(method.as_str())),
+            "{path}: {allow:?}"
+        );
+        assert_eq!(allow.contains("HEAD"), methods.contains("GET"), "{path}");
+    }
+}
+
+fn preflight(client: &Client, path: &str, origin: &str, method: &str) -> crate::client::Response {
+    client
+        .request("OPTIONS", path)
+        .header("origin", origin)
+        .header("access-control-request-method", method)
+        .header("access-control-request-headers", "authorization,content-type,if-match")
+        .send()
+}
+
+#[test]
+fn a_page_of_any_origin_may_read_what_is_public() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    for (path, methods) in plain_paths(&client).into_iter().filter(|(path, _)| !is_private(path)) {
+        let method = methods.first().unwrap();
+        let answer = preflight(&client, &path, "https://front.example", method);
+        assert!(answer.status == 200 || answer.status == 204, "{path}: {}", answer.status);
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
+        assert!(answer.header("access-control-allow-methods").contains(method.as_str()), "{path}");
+        let allowed = answer.header("access-control-allow-headers").to_lowercase();
+        assert!(allowed == "*" || allowed.contains("if-match"), "{path}: {allowed}");
+        let read = client.request("GET", &path).header("origin", "https://front.example").send();
+        assert_eq!(read.header("access-control-allow-origin"), "*", "{path}");
+        assert!(read.find_header("access-control-allow-credentials").is_none(), "{path}");
+        let exposed = read.header("access-control-expose-headers").to_lowercase();
+        for name in [
+            "etag",
+            "link",
+            "location",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "x-request-id",
+            "content-version",
+        ] {
+            assert!(exposed.split(',').any(|one| one.trim() == name), "{path}: {name} is not in {exposed}");
+        }
+    }
+}
+
+#[test]
+fn a_public_answer_does_not_vary_with_the_origin() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    for (path, _) in plain_paths(&client).into_iter().filter(|(path, _)| !is_private(path)) {
+        for request in
+            [client.request("GET", &path), client.request("GET", &path).header("origin", "https://a.example")]
+        {
+            let vary = request.send().find_header("vary").unwrap_or_default().to_lowercase();
+            assert!(!vary.contains("origin"), "{path}: {vary}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_what_is_public_can_be_read_by_any_origin() {
+    let server = TestServer::start();
+    let request = server.anonymous().request("GET", "/healthz?unknown=1").header("origin", "https://front.example");
+    let answer = request.send().expect(400);
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+}
+
+#[test]
+fn sign_in_and_management_answer_no_foreign_origin() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    for (path, methods) in plain_paths(&client).into_iter().filter(|(path, _)| is_private(path)) {
+        let answer = preflight(&client, &path, "https://evil.example", methods.first().unwrap());
+        assert!(answer.find_header("access-control-allow-origin").is_none(), "{path}");
+        let method = methods.first().unwrap();
+        let answer = client.request(method, &path).header("origin", "https://evil.example").send();
+        assert!(answer.find_header("access-control-allow-origin").is_none(), "{path}");
+    }
+}
+
+#[test]
+fn sign_in_and_management_answer_the_origins_of_the_setting() {
+    let ours = "https://admin.example.org";
+    let server = TestServer::start_with(|config| {
+        config.cors_origins = vec![ours.to_owned(), "http://localhost:3000".to_owned()]
+    });
+    let admin = server.signed_in(Role::Admin);
+    for (path, methods) in plain_paths(&admin).into_iter().filter(|(path, _)| is_private(path)) {
+        let method = methods.first().unwrap();
+        for origin in [ours, "http://localhost:3000"] {
+            assert_eq!(
+                preflight(&admin, &path, origin, method).header("access-control-allow-origin"),
+                origin,
+                "{path}"
+            );
+            let answer = admin.request(method, &path).header("origin", origin).send();
+            assert_eq!(answer.header("access-control-allow-origin"), origin, "{path}");
+            assert!(answer.header("vary").to_lowercase().contains("origin"), "{path}");
+        }
+        for origin in
+            ["https://evil.example", "https://admin.example.org.evil.example", "https://admin.example.org:444", "null"]
+        {
+            let answer = preflight(&admin, &path, origin, method);
+            assert!(answer.find_header("access-control-allow-origin").is_none(), "{origin} {path}");
+        }
+    }
+}
+
+#[test]
+fn a_preflight_from_a_foreign_origin_is_refused_as_a_problem() {
+    let server = TestServer::start();
+    let answer = preflight(&server.anonymous(), LOGIN, "https://evil.example", "POST");
+    if answer.status >= 400 {
+        answer.assert_problem();
+    }
+}
+
+#[test]
+fn a_sane_request_id_is_echoed_and_another_one_replaced() {
+    let server = TestServer::start();
+    let sent = |id: &str| server.anonymous().request("GET", "/healthz").header("x-request-id", id).send();
+    for id in ["0123456789abcdef", "trace-1_2.3-ABC", "12345678", &"a".repeat(64)] {
+        assert_eq!(sent(id).header("x-request-id"), id);
+    }
+    for id in
+        ["short", &"a".repeat(65), "with spaces in it", "<script>alert(1)</script>", "quote\"quote", "a,b,c,d,e,f"]
+    {
+        let made = sent(id).header("x-request-id").to_owned();
+        assert!(made != id && made.len() == 32 && made.bytes().all(|b| b.is_ascii_hexdigit()), "{id}: {made}");
+    }
+    let first = server.anonymous().get("/healthz").header("x-request-id").to_owned();
+    let second = server.anonymous().get("/healthz").header("x-request-id").to_owned();
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_problem_has_the_id_of_its_request() {
+    let server = TestServer::start();
+    let answer = server.anonymous().request("GET", "/nothing").header("x-request-id", "my-own-request-1").send();
+    assert_eq!(answer.refused(404, "not-found").document["request_id"], "my-own-request-1");
+}
+
+#[test]
+fn every_kind_of_problem_has_its_page() {
+    let server = TestServer::start();
+    let index = server.anonymous().get("/problems").expect(200);
+    for kind in copydesk::http::problem::KINDS {
+        assert!(
+            index.text().contains(&format!("href=\"/problems/{}\"", kind.name)),
+            "{} is not in the index",
+            kind.name
+        );
+        let page = server.anonymous().get(&format!("/problems/{}", kind.name)).expect(200);
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        assert!(page.text().contains(kind.title) && page.text().contains(kind.status.as_str()), "{}", kind.name);
+        assert!(page.header("content-security-policy").contains("default-src 'none'"), "{}", kind.name);
+    }
+}
+
+#[test]
+fn headers_that_are_too_large_are_refused_and_the_server_goes_on() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    let large = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Filler: {}\r\n\r\n", "a".repeat(300_000));
+    assert_eq!(client.raw_answer(large.as_bytes()).0, 431);
+    let many = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Filler: a\r\n".repeat(1_000));
+    let status = client.raw_answer(many.as_bytes()).0;
+    assert!((400..500).contains(&status), "{status}");
+    client.get("/healthz").expect(200);
+}
+
+#[test]
+fn garbage_instead_of_http_does_not_stop_the_server() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    let garbage: [&[u8]; 9] = [
+        b"garbage\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"GET /healthz HTTP/9.9\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Bad: a\x00b\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    for bytes in garbage {
+        let answer = client.raw(bytes);
+        let text = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.is_empty() || text.starts_with("HTTP/1.1 4") || text.starts_with("HTTP/1.0 4"),
+            "{bytes:?}: {text}"
+        );
+        client.get("/healthz").expect(200);
+    }
+}
+
+#[test]
+fn an_answer_is_never_sniffed() {
+    let server = TestServer::start();
+    for path in ["/healthz", "/nothing", "/docs/", "/problems"] {
+        assert_eq!(server.anonymous().get(path).header("x-content-type-options"), "nosniff", "{path}");
+    }
+}
