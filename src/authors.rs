@@ -255,9 +255,8 @@ pub(crate) async fn get_author(
             if let Some(row) = by_slug(conn, &slug)? {
                 return Ok::<_, Problem>((Ok(row.published(conn)?), version));
             }
-            let former = slugs::former(conn, slugs::Kind::Author, &slug)?;
-            let target = former.map(|id| by_id(conn, AuthorId::from_uuid(id))).transpose()?.flatten();
-            Ok((Err(target.ok_or_else(Problem::not_found)?.slug), version))
+            let target = by_former_slug(conn, &slug)?.ok_or_else(Problem::not_found)?;
+            Ok((Err(target.slug), version))
         })
         .await?;
     Ok(match found {
@@ -415,6 +414,14 @@ fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<AuthorRow>, Problem> {
     Ok(authors::table.filter(authors::slug.eq(slug)).select(AuthorRow::as_select()).first(conn).optional()?)
 }
 
+/// The author who used to have this slug; none where that one is deleted.
+fn by_former_slug(conn: &mut Conn, slug: &str) -> Result<Option<AuthorRow>, Problem> {
+    match slugs::former(conn, slugs::Kind::Author, slug)? {
+        Some(id) => by_id(conn, AuthorId::from_uuid(id)),
+        None => Ok(None),
+    }
+}
+
 /// The author that an id or a slug, present or former, names.
 ///
 /// # Errors
@@ -422,13 +429,16 @@ fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<AuthorRow>, Problem> {
 pub(crate) fn named(conn: &mut Conn, name: &str) -> Result<Option<AuthorId>, Problem> {
     if let Ok(id) = name.parse::<AuthorId>() {
         let id = slugs::replacements(conn, &[id.uuid()])?.get(&id.uuid()).map_or(id, |new| AuthorId::from_uuid(*new));
-        return Ok(authors::table.find(id).select(authors::id).first(conn).optional()?);
+        if let Some(row) = by_id(conn, id)? {
+            return Ok(Some(row.id));
+        }
+        // A slug may look like an id.
     }
-    let present = authors::table.filter(authors::slug.eq(name)).select(authors::id).first(conn).optional()?;
-    match present {
-        Some(id) => Ok(Some(id)),
-        None => Ok(slugs::former(conn, slugs::Kind::Author, name)?.map(AuthorId::from_uuid)),
-    }
+    let row = match by_slug(conn, name)? {
+        Some(row) => Some(row),
+        None => by_former_slug(conn, name)?,
+    };
+    Ok(row.map(|row| row.id))
 }
 
 /// The author that belongs to an account.
@@ -506,10 +516,10 @@ fn save(
     who: Who,
     now: Timestamp,
 ) -> Result<AuthorRow, Problem> {
-    if content == before.content.0 {
+    let row = row_of(tx, before.id, content, before.created_at, now, before.row_version + 1)?;
+    if row.content == before.content {
         return Ok(before);
     }
-    let row = row_of(tx, before.id, content, before.created_at, now, before.row_version + 1)?;
     if row.slug != before.slug {
         slugs::retire(tx, slugs::Kind::Author, &before.slug, row.id.uuid(), now)?;
     }

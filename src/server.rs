@@ -81,8 +81,9 @@ pub fn start(app: App) -> Result<Running, String> {
     let workers = app.config.workers;
     let app = Arc::new(app);
     let state = web::Data::from(Arc::clone(&app));
-    let operations = Arc::new(operations());
+    let operations = operations();
     let document = web::Data::new(ops::Documents::new(&operations)?);
+    let operations = Arc::new(operations.without_documents());
     let origins = app.config.cors_origins.clone();
     let factory = move || {
         Service::new()

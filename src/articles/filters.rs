@@ -307,3 +307,66 @@ fn counted(facets: &[FacetFilter], languages: &[String]) -> Option<(&'static str
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::db::Db;
+    use crate::db::list::Place;
+    use crate::generate::generate;
+
+    /// What is asked for, the first page and one deep in a walk, and how the database reads it.
+    async fn plans(query: serde_json::Value) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("test.db")).unwrap();
+        generate(&db, "en", 50, Timestamp::from_unix_millis(1_800_000_000_000), |_| ()).await.unwrap();
+        db.read(move |conn| {
+            let filters: ListArticles = serde_json::from_value(query.clone()).unwrap();
+            let plan = filters.plan(conn, "en", Vec::new())?;
+            let values: Vec<SortValue> = plan
+                .kinds()
+                .iter()
+                .map(|kind| match kind {
+                    SortKind::Integer => SortValue::Integer(1_577_840_000_000),
+                    SortKind::Text => SortValue::Text("m".to_owned()),
+                })
+                .collect();
+            let deep = Place::Next { values: &values, id: Uuid::nil(), backward: false };
+            let mut steps = plan.list.plan(conn, Place::Offset(0), 20)?;
+            steps.extend(plan.list.plan(conn, deep, 20)?);
+            println!("{query}\n  {}", steps.join("\n  "));
+            Ok::<_, Problem>(steps)
+        })
+        .await
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_page_is_a_range_of_an_index() {
+        for query in [
+            json!({}),
+            json!({ "sort": ["title"] }),
+            json!({ "sort": ["-updated_at"] }),
+            json!({ "category": ["generated-category-1"] }),
+            json!({ "author": ["generated-author-3"] }),
+            json!({ "tag": ["tag-1"] }),
+            json!({ "tag": ["tag-1"], "language": ["*"] }),
+            json!({ "tag": ["tag-1"], "category": ["generated-category-1"], "sort": ["published_at"] }),
+            json!({ "category": ["generated-category-1", "generated-category-2"] }),
+            json!({ "published_after": "2020-01-01T00:00:00Z", "published_before": "2021-01-01T00:00:00Z" }),
+        ] {
+            for step in plans(query.clone()).await {
+                assert!(!step.contains("TEMP B-TREE") && !step.starts_with("SCAN"), "{query}: {step}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn all_languages_in_the_default_order_walk_the_index_of_that_order() {
+        for step in plans(json!({ "language": ["*"] })).await {
+            assert!(step.contains("published_articles_by_published_at"), "{step}");
+        }
+    }
+}

@@ -116,6 +116,7 @@ struct CountRow {
     count: i64,
 }
 
+#[cfg(test)]
 #[derive(QueryableByName)]
 struct PlanRow {
     #[diesel(sql_type = Text)]
@@ -159,7 +160,8 @@ impl List {
         bound(&sql, self.binds.clone()).get_result::<CountRow>(conn).map(|row| row.count)
     }
 
-    /// How the database would read a page, one step a line.
+    /// How the database would read a page, one step a line: for tests.
+    #[cfg(test)]
     ///
     /// # Errors
     /// What the database says.

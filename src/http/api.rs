@@ -313,16 +313,31 @@ impl Operations {
     }
 
     /// The parts of the `OpenAPI` document that come from operations: paths and component schemas.
+    ///
+    /// # Panics
+    /// At the start of the program, where two different schemas have one name.
     pub fn document(&self) -> (Map<String, Value>, Map<String, Value>) {
         let (mut paths, mut schemas) = (Map::new(), Map::new());
         for operation in &self.operations {
             let item = object(paths.entry(&operation.path).or_insert_with(|| json!({})));
             item.insert(operation.method.as_str().to_lowercase(), Value::Object(operation.document.clone()));
             for (name, schema) in &operation.schemas {
-                schemas.entry(name).or_insert_with(|| serde_json::to_value(schema).unwrap_or_default());
+                let schema = serde_json::to_value(schema).unwrap_or_default();
+                let kept = schemas.entry(name).or_insert_with(|| schema.clone());
+                assert!(*kept == schema, "two schemas have the name {name}");
             }
         }
         (paths, schemas)
+    }
+
+    /// The routes alone: what the document was made from is not needed while serving.
+    #[must_use]
+    pub fn without_documents(mut self) -> Self {
+        for operation in &mut self.operations {
+            operation.document = Map::new();
+            operation.schemas = Vec::new();
+        }
+        self
     }
 
     /// The members that may be absent from answers, by schema.

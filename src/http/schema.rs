@@ -63,7 +63,25 @@ pub fn faults(validator: &Validator, value: &Value, known: &[String]) -> Vec<Fau
             break;
         }
     }
-    faults
+    without_echoes(faults)
+}
+
+/// One mistake may break several rules that say the same: an empty name is too short and blank, and what
+/// has the wrong type is none of the allowed values either.
+fn without_echoes(faults: Vec<Fault>) -> Vec<Fault> {
+    let echoes = |fault: &Fault, other: &Fault| {
+        other.pointer == fault.pointer
+            && (other.code == fault.code || (other.code == "type" && fault.code == "not_allowed"))
+    };
+    let mut kept: Vec<Fault> = Vec::with_capacity(faults.len());
+    for (index, fault) in faults.iter().enumerate() {
+        let is_echo = kept.iter().any(|other| echoes(fault, other))
+            || faults[index + 1..].iter().any(|other| other.code != fault.code && echoes(fault, other));
+        if !is_echo {
+            kept.push(fault.clone());
+        }
+    }
+    kept
 }
 
 fn explain(error: &ValidationError<'_>, known: &[String], faults: &mut Vec<Fault>) {

@@ -3,6 +3,13 @@
 //! [`harness`] starts a server, [`client`] calls it, and [`contract`] holds every answer that goes
 //! through a client against the server's own `OpenAPI` document. Each other module is about one part.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that meets something unexpected fails, and so may its harness"
+)]
+
 mod client;
 mod contract;
 mod harness;

@@ -237,7 +237,7 @@ fn a_chunked_body_of_ten_megabytes_is_refused() {
     .into_bytes();
     for _ in 0..160 {
         request.extend_from_slice(b"10000\r\n");
-        request.extend_from_slice(&[b' '; 65_536]);
+        request.extend_from_slice(&vec![b' '; 65_536]);
         request.extend_from_slice(b"\r\n");
     }
     request.extend_from_slice(b"0\r\n\r\n");
@@ -547,7 +547,7 @@ fn sign_in_and_management_answer_no_foreign_origin() {
 fn sign_in_and_management_answer_the_origins_of_the_setting() {
     let ours = "https://admin.example.org";
     let server = TestServer::start_with(|config| {
-        config.cors_origins = vec![ours.to_owned(), "http://localhost:3000".to_owned()]
+        config.cors_origins = vec![ours.to_owned(), "http://localhost:3000".to_owned()];
     });
     let admin = server.signed_in(Role::Admin);
     for (path, methods) in plain_paths(&admin).into_iter().filter(|(path, _)| is_private(path)) {
@@ -666,4 +666,30 @@ fn an_answer_is_never_sniffed() {
     for path in ["/healthz", "/nothing", "/docs/", "/problems"] {
         assert_eq!(server.anonymous().get(path).header("x-content-type-options"), "nosniff", "{path}");
     }
+}
+
+#[test]
+fn a_change_must_say_which_version_it_means() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let made = editor.post("/api/v1/manage/authors", &json!({ "name": "Maya Lindqvist" })).expect(201);
+    let (path, tag) = (made.header("location").to_owned(), made.etag().to_owned());
+    let change = json!({ "name": "Maya L." });
+    editor.request("PATCH", &path).json(&change).send().refused(428, "precondition-required");
+    editor.request("DELETE", &path).send().refused(428, "precondition-required");
+    for malformed in ["", "v1", "\"v1", "1, 2"] {
+        editor.patch(&path, malformed, &change).refused(400, "bad-request");
+    }
+    for stale in ["\"v0\"", "W/\"v1\"", "\"v99\", \"other\"", "\"*\""] {
+        let answer = editor.patch(&path, stale, &change);
+        answer.refused(412, "precondition-failed");
+        assert_eq!(answer.etag(), tag, "{stale}");
+        editor.delete(&path, stale).refused(412, "precondition-failed");
+    }
+    let saved = editor.patch(&path, &format!("\"other\", {tag}"), &change).expect(200);
+    assert_ne!(saved.etag(), tag);
+    assert_eq!(editor.get(&path).expect(200).etag(), saved.etag());
+    editor.delete(&path, &tag).refused(412, "precondition-failed");
+    editor.delete(&path, "*").expect(204);
+    editor.get(&path).refused(404, "not-found");
 }
