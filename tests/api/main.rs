@@ -14,6 +14,7 @@ mod client;
 mod contract;
 mod harness;
 
+mod articles;
 mod openapi;
 mod ops;
 mod policy;
