@@ -114,6 +114,9 @@ impl<T: Serialize + ToSchema> Output for Resolved<T> {
         Delivered::<T>::describe(description);
         description.response("308", "The slug is a former one; `Location` has the present address, the query kept. `fetch` follows it silently: compare `slug` and redirect the visitor.", None);
         description.header("308", "Location", "The present address, a relative reference.");
+        description.header("308", "Last-Modified", "When the published state that is shown came into being.");
+        description.header("308", "Cache-Control", "How long the answer is fresh.");
+        description.header("308", "Content-Version", "Counts the changes of what is public.");
     }
 }
 

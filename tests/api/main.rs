@@ -14,9 +14,12 @@ mod client;
 mod contract;
 mod harness;
 
+mod accounts;
 mod articles;
+mod delivery;
 mod openapi;
 mod ops;
 mod policy;
 mod problems;
 mod sign_in;
+mod taxonomy;

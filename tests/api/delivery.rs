@@ -1,0 +1,394 @@
+//! Delivery: what anyone reads, how it is listed and cached, and what never shows.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use copydesk::auth::Role;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::harness::TestServer;
+
+const LIST: &str = "/api/v1/articles";
+
+/// Creates and publishes an article and gives its working copy.
+fn published(editor: &Client, body: &Value) -> Value {
+    let article = editor.post("/api/v1/manage/articles", body).expect(201).json();
+    publish(editor, &article, 1)
+}
+
+fn manage(article: &Value) -> String {
+    format!("/api/v1/manage/articles/{}", article["id"].as_str().unwrap())
+}
+
+fn publish(editor: &Client, article: &Value, revision: i64) -> Value {
+    editor.post(&format!("{}/publish", manage(article)), &json!({ "revision": revision })).expect(200).json()
+}
+
+/// Changes a public article and publishes the change.
+fn republished(editor: &Client, article: &Value, change: &Value) -> Value {
+    let saved = editor.patch(&manage(article), "*", change).expect(200).json();
+    publish(editor, article, saved["revision"].as_i64().unwrap())
+}
+
+fn slugs(list: &Value) -> Vec<String> {
+    list["items"].as_array().unwrap().iter().map(|item| item["slug"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The target of a relation in a `Link` header.
+fn link(header: &str, relation: &str) -> Option<String> {
+    let found = header.split(", ").find(|part| part.ends_with(&format!("rel=\"{relation}\"")))?;
+    Some(found.split(['<', '>']).nth(1).unwrap().to_owned())
+}
+
+#[test]
+fn filters_hold_alone_and_together() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    for name in ["Ada", "Bo"] {
+        editor.post("/api/v1/manage/authors", &json!({ "name": name })).expect(201);
+    }
+    let parent = editor.post("/api/v1/manage/categories", &json!({ "name": "Parent" })).expect(201).json();
+    for (name, parent) in [("Child", &parent["id"]), ("Other", &Value::Null)] {
+        editor.post("/api/v1/manage/categories", &json!({ "name": name, "parent": parent })).expect(201);
+    }
+    for (slug, author, category, tags, language, date) in [
+        ("one", "ada", "child", json!(["x", "y"]), "en", "2026-01-01T00:00:00Z"),
+        ("two", "bo", "parent", json!(["y"]), "en", "2026-02-01T00:00:00Z"),
+        ("three", "ada", "other", json!(["z"]), "en", "2026-03-01T00:00:00Z"),
+        ("cuatro", "bo", "other", json!(["x"]), "es", "2026-04-01T00:00:00Z"),
+    ] {
+        let body = json!({ "title": slug, "slug": slug, "authors": [author], "categories": [category], "tags": tags,
+            "language": language, "published_at": date });
+        published(&editor, &body);
+    }
+    for (query, expected) in [
+        ("", vec!["three", "two", "one"]),
+        ("language=*", vec!["cuatro", "three", "two", "one"]),
+        ("language=es,en&sort=published_at", vec!["one", "two", "three", "cuatro"]),
+        ("language=es", vec!["cuatro"]),
+        ("category=parent", vec!["two", "one"]),
+        ("category=child", vec!["one"]),
+        ("category=child,other", vec!["three", "one"]),
+        ("category=child&category=other", vec!["three", "one"]),
+        ("author=ada", vec!["three", "one"]),
+        ("author=ada&category=parent", vec!["one"]),
+        ("tag=y", vec!["two", "one"]),
+        ("tag=x&tag=z", vec!["three", "one"]),
+        ("tag=y&author=bo&category=parent", vec!["two"]),
+        ("tag=nothing-has-it", vec![]),
+        ("published_after=2026-01-01T00:00:00Z", vec!["three", "two"]),
+        ("published_before=2026-02-01T00:00:00Z", vec!["one"]),
+        ("published_after=2026-01-15T00:00:00Z&published_before=2026-02-15T00:00:00Z", vec!["two"]),
+        ("exclude=one,two", vec!["three"]),
+        ("exclude=nothing&tag=y", vec!["two", "one"]),
+        ("sort=title", vec!["one", "three", "two"]),
+        ("sort=-title&category=parent", vec!["two", "one"]),
+        ("sort=updated_at", vec!["one", "two", "three"]),
+        ("sort=-updated_at,title", vec!["three", "two", "one"]),
+    ] {
+        let list = anyone.get(&format!("{LIST}?{query}")).expect(200).json();
+        assert_eq!(slugs(&list), expected, "{query}");
+        let separator = if query.is_empty() { "" } else { "&" };
+        let numbered = anyone.get(&format!("{LIST}?{query}{separator}page=1")).expect(200).json();
+        assert_eq!(numbered["page"]["total_items"], expected.len(), "{query}");
+    }
+    let id = anyone.get("/api/v1/articles/one").json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(slugs(&anyone.get(&format!("{LIST}?exclude={id}")).json()), ["three", "two"]);
+}
+
+#[test]
+fn faults_of_a_query_come_at_once_also_those_that_only_the_database_knows() {
+    let server = TestServer::start();
+    let query =
+        "category=nowhere&author=nobody&limit=0&sort=title,-title&page=1&cursor=x&published_after=yesterday&colour=red";
+    let problem = server.anonymous().get(&format!("{LIST}?{query}")).refused(400, "invalid-query");
+    for (parameter, code) in [
+        ("category", "not_found"),
+        ("author", "not_found"),
+        ("limit", "too_small"),
+        ("sort", "duplicate"),
+        ("page", "conflict"),
+        ("published_after", "format"),
+        ("colour", "unknown_parameter"),
+    ] {
+        assert_eq!(problem.parameter_fault(parameter).code, code, "{parameter}");
+    }
+}
+
+#[test]
+fn former_slugs_of_authors_and_categories_filter_like_the_present_ones() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let author = editor.post("/api/v1/manage/authors", &json!({ "name": "Ada" })).expect(201).json();
+    let category = editor.post("/api/v1/manage/categories", &json!({ "name": "Sleep" })).expect(201).json();
+    published(&editor, &json!({ "title": "Rest", "slug": "rest", "authors": ["ada"], "categories": ["sleep"] }));
+    for (kind, resource) in [("authors", &author), ("categories", &category)] {
+        let path = format!("/api/v1/manage/{kind}/{}", resource["id"].as_str().unwrap());
+        editor.patch(&path, "*", &json!({ "slug": "renamed" })).expect(200);
+    }
+    for query in ["author=ada", "author=renamed", "category=sleep", "category=renamed", "author=ada&category=sleep"] {
+        assert_eq!(slugs(&anyone.get(&format!("{LIST}?{query}")).expect(200).json()), ["rest"], "{query}");
+    }
+}
+
+#[test]
+fn a_walk_by_cursor_sees_each_article_once_while_others_write() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let articles: Vec<Value> = (0..23)
+        .map(|number| published(&editor, &json!({ "title": format!("Article {number}"), "published_at": format!("2026-01-01T00:{:02}:00Z", number / 2) })))
+        .collect();
+    let (mut seen, mut path, mut pages) = (Vec::new(), format!("{LIST}?limit=5"), Vec::new());
+    let mut leaving = articles[22].clone();
+    loop {
+        let response = anyone.get(&path).expect(200);
+        pages.push(response.clone());
+        seen.extend(slugs(&response.json()));
+        // What was seen already goes, and something newer comes: neither moves the rest of the walk.
+        editor.post(&format!("{}/unpublish", manage(&leaving)), &json!({})).expect(200);
+        leaving = published(&editor, &json!({ "title": "Newcomer" }));
+        let Some(cursor) = response.json()["page"]["next_cursor"].as_str().map(str::to_owned) else { break };
+        assert_eq!(link(response.header("link"), "next").unwrap(), format!("{LIST}?limit=5&cursor={cursor}"));
+        path = format!("{LIST}?limit=5&cursor={cursor}");
+    }
+    assert_eq!(seen.len(), 23, "{seen:?}");
+    assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 23);
+    let last = pages.last().unwrap();
+    assert_eq!(link(last.header("link"), "next"), None);
+    let back = anyone.get(&link(last.header("link"), "prev").unwrap()).expect(200);
+    assert_eq!(slugs(&back.json()), slugs(&pages[pages.len() - 2].json()));
+}
+
+#[test]
+fn a_cursor_belongs_to_its_filters_and_sort() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    for number in 0..3 {
+        published(&editor, &json!({ "title": format!("A {number}"), "tags": ["t"] }));
+    }
+    let list = anyone.get(&format!("{LIST}?limit=1&tag=t")).expect(200).json();
+    let cursor = list["page"]["next_cursor"].as_str().unwrap();
+    anyone.get(&format!("{LIST}?limit=2&tag=t&cursor={cursor}")).expect(200);
+    for query in [
+        format!("cursor={cursor}"),
+        format!("tag=u&cursor={cursor}"),
+        format!("tag=t&sort=title&cursor={cursor}"),
+        format!("tag=t&cursor={}", &cursor[..cursor.len() - 3]),
+        "tag=t&cursor=bm90IGEgY3Vyc29y".to_owned(),
+        "tag=t&cursor=%F0%9F%8D%8E".to_owned(),
+    ] {
+        anyone.get(&format!("{LIST}?{query}")).refused(400, "invalid-query").parameter_fault("cursor");
+    }
+    anyone.get(&format!("/api/v1/authors?cursor={cursor}")).refused(400, "invalid-query").parameter_fault("cursor");
+}
+
+#[test]
+fn numbered_pages_count_and_link_to_their_neighbours() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    for number in 0..5 {
+        published(&editor, &json!({ "title": format!("P {number}"), "tags": ["a<b>\"c"] }));
+    }
+    let response = anyone.get(&format!("{LIST}?limit=2&page=2&tag=a%3Cb%3E%22c")).expect(200);
+    let page = &response.json()["page"];
+    assert_eq!(*page, json!({ "limit": 2, "next_cursor": null, "number": 2, "total_items": 5, "total_pages": 3 }));
+    for (relation, number) in [("first", 1), ("prev", 1), ("next", 3), ("last", 3)] {
+        let target = link(response.header("link"), relation).unwrap();
+        assert_eq!(target, format!("{LIST}?tag=a%3Cb%3E%22c&limit=2&page={number}"));
+        anyone.get(&target).expect(200);
+    }
+    let beyond = anyone.get(&format!("{LIST}?limit=2&page=9")).expect(200);
+    assert_eq!(beyond.json()["items"], json!([]));
+    assert_eq!(link(beyond.header("link"), "prev").unwrap(), format!("{LIST}?limit=2&page=3"));
+    for query in ["limit=0", "limit=101", "limit=abc", "page=0", "limit=5&limit=6"] {
+        anyone.get(&format!("{LIST}?{query}")).refused(400, "invalid-query");
+    }
+}
+
+#[test]
+fn lists_leave_out_what_is_large_and_include_adds_it() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    published(
+        &editor,
+        &json!({ "title": "Large", "slug": "large", "body_markdown": "Intro\n\n## A\n\ntext\n\n### B\n\nmore" }),
+    );
+    let large = ["body_html", "body_markdown", "sections", "table_of_contents", "related", "seo", "citations", "extra"];
+    let plain = anyone.get(LIST).expect(200).json()["items"][0].clone();
+    assert!(large.iter().all(|member| plain.get(member).is_none()), "{plain}");
+    for member in large {
+        let item = anyone.get(&format!("{LIST}?include={member}")).expect(200).json()["items"][0].clone();
+        assert!(large.iter().all(|other| item.get(other).is_some() == (*other == member)), "{member}: {item}");
+    }
+    let one = anyone.get("/api/v1/articles/large?include=sections,body_markdown").expect(200).json();
+    let html: String =
+        one["sections"].as_array().unwrap().iter().map(|section| section["html"].as_str().unwrap()).collect();
+    assert_eq!(one["body_html"], html);
+    assert_eq!(one["sections"][0]["heading"], Value::Null);
+    assert_eq!(one["table_of_contents"][0]["children"][0]["text"], "B");
+    for id in ["a", "b"] {
+        assert!(html.contains(&format!("id=\"{id}\"")), "{html}");
+    }
+    assert_eq!((&one["word_count"], &one["reading_minutes"]), (&json!(5), &json!(1)));
+    assert!(one["excerpt"].as_str().unwrap().starts_with("Intro"));
+    anyone.get("/api/v1/articles/large?include=seo").refused(400, "invalid-query").parameter_fault("include");
+}
+
+#[test]
+fn an_answer_that_the_client_has_is_not_sent_again() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let article = published(&editor, &json!({ "title": "Cached", "slug": "cached" }));
+    let path = "/api/v1/articles/cached";
+    let first = anyone.get(path).expect(200);
+    let (tag, modified) = (first.etag().to_owned(), first.header("last-modified").to_owned());
+    assert!(!tag.starts_with("W/"));
+    assert_eq!(first.header("cache-control"), "public, max-age=0, must-revalidate");
+    assert!(first.header("vary").contains("Accept-Encoding"));
+    for known in [tag.clone(), format!("\"other\", {tag}"), format!("W/{tag}"), "*".to_owned()] {
+        let again = anyone.request("GET", path).header("if-none-match", &known).send().expect(304);
+        assert_eq!((again.etag(), again.body.len()), (tag.as_str(), 0));
+    }
+    let since = |value: &str| anyone.request("GET", path).header("if-modified-since", value).send().status;
+    assert_eq!(since(&modified), 200, "within two seconds two states may share the date");
+    server.app.clock.advance(Duration::from_secs(5));
+    assert_eq!(since(&modified), 304);
+    assert_eq!(since("Thu, 01 Jan 2015 00:00:00 GMT"), 200);
+    let head = anyone.head(path).expect(200);
+    assert_eq!((head.etag(), head.body.len()), (tag.as_str(), 0));
+    republished(&editor, &article, &json!({ "subtitle": "new" }));
+    let fresh = anyone.request("GET", path).header("if-none-match", &tag).send().expect(200);
+    assert_ne!(fresh.etag(), tag);
+    assert_eq!(since(&modified), 200);
+}
+
+#[test]
+fn delivery_ignores_authorization() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    editor.post("/api/v1/manage/articles", &json!({ "title": "Draft", "slug": "draft" })).expect(201);
+    editor.get("/api/v1/articles/draft").refused(404, "not-found");
+    server.with_token("nonsense").get(LIST).expect(200);
+}
+
+#[test]
+fn every_former_slug_leads_to_the_present_one_until_another_takes_it() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let article = published(&editor, &json!({ "title": "T", "slug": "first" }));
+    republished(&editor, &article, &json!({ "slug": "second" }));
+    republished(&editor, &article, &json!({ "slug": "third" }));
+    for former in ["first", "second"] {
+        let moved = anyone.get(&format!("/api/v1/articles/{former}?include=sections")).expect(308);
+        assert_eq!(moved.header("location"), "/api/v1/articles/third?include=sections");
+        let related = anyone.get(&format!("/api/v1/articles/{former}/related")).expect(308);
+        assert_eq!(related.header("location"), "/api/v1/articles/third/related");
+    }
+    published(&editor, &json!({ "title": "Newcomer", "slug": "first" }));
+    assert_eq!(anyone.get("/api/v1/articles/first").expect(200).json()["title"], "Newcomer");
+    editor.post(&format!("{}/unpublish", manage(&article)), &json!({})).expect(200);
+    anyone.get("/api/v1/articles/second").refused(410, "gone");
+    anyone.get("/api/v1/articles/third").refused(410, "gone");
+    anyone.get("/api/v1/articles/never").refused(404, "not-found");
+    anyone.get("/api/v1/articles/Not_A_Slug").refused(404, "not-found");
+}
+
+#[test]
+fn links_by_identity_follow_their_target_and_become_text_without_it() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let target = published(&editor, &json!({ "title": "Target", "slug": "target" }));
+    let body = format!("See [the *other* one](article:{}).", target["id"].as_str().unwrap());
+    published(&editor, &json!({ "title": "Source", "slug": "source", "body_markdown": body }));
+    let source = || anyone.get("/api/v1/articles/source?include=body_markdown,sections").expect(200).json();
+    republished(&editor, &target, &json!({ "slug": "renamed" }));
+    let url = anyone.get("/api/v1/articles/renamed").json()["url"].as_str().unwrap().to_owned();
+    let shown = source();
+    assert!(shown["body_html"].as_str().unwrap().contains(&format!("href=\"{url}\"")), "{shown}");
+    assert!(shown["body_markdown"].as_str().unwrap().contains(&format!("]({url})")), "{shown}");
+    editor.post(&format!("{}/unpublish", manage(&target)), &json!({})).expect(200);
+    let shown = source();
+    assert_eq!(shown["body_html"].as_str().unwrap().trim(), "<p>See the <em>other</em> one.</p>");
+    assert!(!shown["body_markdown"].as_str().unwrap().contains("article:"), "{shown}");
+}
+
+#[test]
+fn related_articles_share_what_is_rare_and_never_are_the_article_itself() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    for number in 0..6 {
+        published(
+            &editor,
+            &json!({ "title": format!("Common {number}"), "slug": format!("common-{number}"), "tags": ["common"] }),
+        );
+    }
+    published(
+        &editor,
+        &json!({ "title": "Rare", "slug": "rare", "tags": ["rare"], "published_at": "2020-01-01T00:00:00Z" }),
+    );
+    published(&editor, &json!({ "title": "Raro", "slug": "raro", "tags": ["rare"], "language": "es" }));
+    published(&editor, &json!({ "title": "Unrelated", "slug": "unrelated", "tags": ["else"] }));
+    published(&editor, &json!({ "title": "Subject", "slug": "subject", "tags": ["common", "rare"] }));
+    let related = anyone.get("/api/v1/articles/subject/related?limit=100").expect(200).json();
+    let found = slugs(&related);
+    assert_eq!(found[..2], ["rare", "common-5"], "{found:?}");
+    assert_eq!(found.len(), 7, "{found:?}");
+    let three = anyone.get("/api/v1/articles/subject/related").expect(200).json()["items"].clone();
+    assert_eq!(anyone.get("/api/v1/articles/subject").json()["related"], three);
+}
+
+#[test]
+fn translations_know_each_other() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let english = published(&editor, &json!({ "title": "Home", "slug": "home" }));
+    let casa = json!({ "title": "Casa", "slug": "casa", "language": "es", "translation_of": english["id"] });
+    published(&editor, &casa);
+    let of = |slug: &str| anyone.get(&format!("/api/v1/articles/{slug}")).expect(200).json()["translations"].clone();
+    assert_eq!(of("home")[0]["slug"], "casa");
+    assert_eq!((&of("casa")[0]["language"], &of("casa")[0]["title"]), (&json!("en"), &json!("Home")));
+    editor.post(&format!("{}/unpublish", manage(&english)), &json!({})).expect(200);
+    assert_eq!(of("casa"), json!([]));
+}
+
+#[test]
+fn nothing_outside_shows_a_trace_of_what_is_not_public() {
+    const MARKER: &str = "zzmarkerzz";
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let marked = json!({
+        "title": MARKER, "subtitle": MARKER, "excerpt": MARKER, "body_markdown": MARKER, "tags": [MARKER],
+        "extra": { MARKER: MARKER }, "seo": { "title": MARKER }, "citations": [{ "text": MARKER }],
+    });
+    editor.post("/api/v1/manage/articles", &marked).expect(201);
+    let changed = published(&editor, &json!({ "title": "Innocent", "slug": "innocent" }));
+    editor.patch(&manage(&changed), "*", &marked).expect(200);
+    let withdrawn = published(&editor, &marked);
+    editor.post(&format!("{}/unpublish", manage(&withdrawn)), &json!({})).expect(200);
+    let trashed = published(&editor, &json!({ "title": format!("{MARKER} two"), "tags": [MARKER] }));
+    editor.delete(&format!("{}?unpublish=true", manage(&trashed)), "*").expect(204);
+    let document: Value = serde_json::from_str(&copydesk::server::openapi_json().unwrap()).unwrap();
+    let public = document["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|path| !path.contains("/manage/") && !path.contains("/auth/"));
+    let mut asked = 0;
+    for path in public {
+        for suffix in [
+            "",
+            "?language=*&include=body_html,body_markdown,sections,extra,seo,citations,related",
+            "?page=1",
+            "?language=*",
+        ] {
+            let response = anyone.get(&format!("{}{suffix}", path.replace("{slug}", "innocent")));
+            let headers = format!("{:?}", response.headers);
+            assert!(!response.text().contains(MARKER) && !headers.contains(MARKER), "{}", response.shown());
+            asked += 1;
+        }
+    }
+    assert!(asked >= 40, "{asked}");
+    assert_eq!(anyone.get("/api/v1/tags").json()["items"], json!([]));
+    assert_eq!(anyone.get(&format!("{LIST}?language=*&page=1")).json()["page"]["total_items"], 1);
+}
