@@ -173,10 +173,10 @@ fn a_merge_patch_changes_what_it_names_and_null_gives_the_default() {
     let editor = server.signed_in(Role::Editor);
     let body = json!({ "title": "Patch", "tags": ["a"], "subtitle": "s", "extra": { "keep": 1, "drop": 2 }, "seo": { "title": "t" } });
     let path = path_of(&create(&editor, &body).json());
-    let patch =
+    let change =
         json!({ "tags": null, "subtitle": null, "extra": { "drop": null, "new": 3 }, "seo": { "no_index": true } });
     let request = editor.request("PATCH", &path).header("if-match", "*");
-    let patched = request.body("application/merge-patch+json", patch.to_string()).send().expect(200).json();
+    let patched = request.body("application/merge-patch+json", change.to_string()).send().expect(200).json();
     assert_eq!((&patched["tags"], &patched["subtitle"]), (&json!([]), &Value::Null));
     assert_eq!(patched["extra"], json!({ "keep": 1, "new": 3 }));
     assert_eq!((&patched["seo"]["title"], &patched["seo"]["no_index"]), (&json!("t"), &json!(true)));
@@ -425,10 +425,10 @@ fn working_copies_are_filtered_and_sorted() {
     for query in
         ["status=draft", "author=ada", "tag=x", "category=parent", "slug=b-draft", "language=en", "changed=false"]
     {
-        assert_eq!(ids(query), [draft.clone()], "{query}");
+        assert_eq!(ids(query), std::slice::from_ref(&draft), "{query}");
     }
     for query in ["status=published", "language=es", "changed=true", "status=published,withdrawn&changed=true"] {
-        assert_eq!(ids(query), [public.clone()], "{query}");
+        assert_eq!(ids(query), std::slice::from_ref(&public), "{query}");
     }
     assert_eq!(ids("sort=title"), [public.clone(), draft.clone()]);
     assert_eq!(ids("sort=-title"), [draft.clone(), public.clone()]);

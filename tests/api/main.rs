@@ -16,6 +16,7 @@ mod harness;
 
 mod accounts;
 mod articles;
+mod command_line;
 mod delivery;
 mod openapi;
 mod ops;
