@@ -118,7 +118,7 @@ CREATE TABLE revisions (
 -- Which authors, categories and tags a working copy names (for filters, ownership and deletion), and
 -- as `published` whom the public revision names: that too is in use.
 CREATE TABLE article_references (
-    kind TEXT NOT NULL CHECK (kind IN ('author', 'category', 'reviewer', 'tag', 'published')),
+    kind TEXT NOT NULL,
     target BLOB NOT NULL,
     article_id BLOB NOT NULL REFERENCES articles (id) ON DELETE CASCADE,
     CONSTRAINT article_references_pk PRIMARY KEY (kind, target, article_id)
@@ -153,11 +153,12 @@ CREATE TABLE published_bodies (
     document TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row for each author, category (its ancestors too) and tag of what is public. It carries the
+-- One row for each author, category (its ancestors too) and tag of what is public; a further kind of
+-- filter is a further kind of row and needs no migration. It carries the
 -- sort key of the default order, so that a filtered page is one index range.
 CREATE TABLE published_facets (
     article_id BLOB NOT NULL REFERENCES published_articles (article_id) ON DELETE CASCADE,
-    kind TEXT NOT NULL CHECK (kind IN ('author', 'category', 'tag')),
+    kind TEXT NOT NULL,
     target BLOB NOT NULL,
     language TEXT NOT NULL,
     published_at INTEGER NOT NULL,
@@ -169,7 +170,7 @@ CREATE INDEX published_facets_by_language_published_at ON published_facets (kind
 -- How many public articles there are of each facet and language, kept by whoever writes the facets:
 -- a count of a hundred thousand rows is one look-up. Kind `all` has an empty target.
 CREATE TABLE published_counts (
-    kind TEXT NOT NULL CHECK (kind IN ('all', 'author', 'category', 'tag')),
+    kind TEXT NOT NULL,
     target BLOB NOT NULL,
     language TEXT NOT NULL,
     articles INTEGER NOT NULL CHECK (articles >= 0),

@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::api::{Description, Input};
 use super::problem::{BAD_REQUEST, Fault, INVALID_JSON, PAYLOAD_TOO_LARGE, Problem, UNSUPPORTED_MEDIA_TYPE};
-use super::schema;
+use super::schema::{self, Checker};
 
 /// The largest body that is read, in bytes: an article's body may have 1 MiB, escaped as JSON.
 pub const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -80,14 +80,12 @@ where
 }
 
 fn check<T: ToSchema + 'static>(value: &Value) -> Result<(), Problem> {
-    let root = || {
+    let checker = schema::kept::<T, Checker>(|| {
         let mut components = Vec::new();
         T::schemas(&mut components);
-        (serde_json::to_value(<T as PartialSchema>::schema()).unwrap_or_default(), components)
-    };
-    let known = schema::member_names(&root().0);
-    let validator = schema::validator::<T>(root).map_err(Problem::internal)?;
-    let faults = schema::faults(&validator, value, &known);
+        Checker::new(serde_json::to_value(<T as PartialSchema>::schema()).unwrap_or_default(), components)
+    })?;
+    let faults = checker.faults(value);
     if faults.is_empty() { Ok(()) } else { Err(Problem::invalid_body(faults)) }
 }
 

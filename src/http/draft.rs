@@ -1,10 +1,9 @@
 //! What an editor sends: a whole new resource, or a JSON Merge Patch (RFC 7396) of the present one.
 //!
-//! A resource's editable members are one struct, [`Editable`]; the schemas of `POST` (`…Draft`) and of
-//! `PATCH` (`…Patch`) are made from it, so a new member is one line. What was read can be sent back:
-//! a read-only member of the answer is ignored where it equals the present value, and a fault where it
-//! differs. A patch is checked as the document that it leads to; faults in members that it does not
-//! touch become warnings.
+//! A resource's editable members are one struct, [`Editable`], so a new member is one line. What was read can
+//! be sent back: a read-only member of the answer is ignored where it equals the present value, and a fault
+//! where it differs. A patch is checked as the document that it leads to; faults in members that it does not
+//! touch become warnings, and those members stay as they are.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -13,27 +12,14 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 
 use super::api::{Description, Input};
 use super::body::{JSON, MERGE_PATCH, parse, read_json};
+use super::editable::{Editable, Shape, components, draft_schema, patch_schema, shape};
 use super::problem::{Fault, Problem};
-use super::schema::{self, Schemas};
-
-/// The members of a resource that an editor writes.
-///
-/// `Default` gives what a member is that was not sent; `Answer` is what management answers, whose
-/// further members are read-only.
-pub trait Editable: Serialize + DeserializeOwned + Default + ToSchema + Send + 'static {
-    /// The schema names are made from it: `…Draft` and `…Patch`.
-    const NAME: &'static str;
-    /// The members without which there is no resource.
-    const REQUIRED: &'static [&'static str];
-    /// What management answers: the editable members and read-only ones.
-    type Answer: ToSchema;
-}
+use super::schema;
 
 /// A fault in a member that the request did not touch, or something that was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -70,20 +56,21 @@ impl<T: Editable> Draft<T> {
     /// # Errors
     /// All faults of the body at once.
     pub fn create(self, check: impl FnOnce(&mut T) -> Result<Vec<Fault>, Problem>) -> Result<Drafted<T>, Problem> {
+        let shape = shape::<T>()?;
         let mut faults = Vec::new();
-        let mut document = defaults::<T>()?;
+        let mut document = shape.defaults.clone();
         for required in T::REQUIRED {
             document.shift_remove(*required);
         }
         for (name, value) in self.0 {
-            if !read_only::<T>().contains(&name) {
+            if !shape.read_only.contains(&name) {
                 document.insert(name, value);
             } else if !TRANSIENT.contains(&name.as_str()) {
                 faults.push(read_only_fault(&name));
             }
         }
-        faults.extend(document_faults::<T>(&document)?);
-        let content = checked(document, &mut faults, check)?;
+        faults.extend(shape.checker.faults(&Value::Object(document.clone())));
+        let content = checked(&shape, document, &mut faults, check)?;
         if faults.is_empty() {
             Ok(Drafted { content, warnings: Vec::new() })
         } else {
@@ -103,34 +90,39 @@ impl<T: Editable> MergePatch<T> {
         answer: &impl Serialize,
         check: impl FnOnce(&mut T) -> Result<Vec<Fault>, Problem>,
     ) -> Result<Drafted<T>, Problem> {
+        let shape = shape::<T>()?;
         let answer = serde_json::to_value(answer).map_err(Problem::internal)?;
-        let Value::Object(mut document) = serde_json::to_value(present).map_err(Problem::internal)? else {
-            return Err(Problem::internal("an editable resource is not an object"));
-        };
-        let mut own = Vec::new();
-        let touched = self.merge_into(&mut document, &answer, &mut own);
-        for (name, value) in defaults::<T>()? {
-            if !document.contains_key(&name) && !T::REQUIRED.contains(&name.as_str()) {
-                document.insert(name, value);
+        let present = object(present)?;
+        let (mut document, mut own) = (present.clone(), Vec::new());
+        let touched = self.merge_into(&shape, &mut document, &answer, &mut own);
+        for (name, value) in &shape.defaults {
+            if !document.contains_key(name) && !T::REQUIRED.contains(&name.as_str()) {
+                document.insert(name.clone(), value.clone());
             }
         }
-        let mut found = document_faults::<T>(&document)?;
-        let content = checked(document, &mut found, check)?;
+        let mut found = shape.checker.faults(&Value::Object(document.clone()));
+        let content = checked(&shape, document, &mut found, check)?;
         let (touching, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|fault| is_touched(fault, &touched));
         own.extend(touching);
-        if own.is_empty() {
-            Ok(Drafted { content, warnings: others.into_iter().map(warning_of).collect() })
-        } else {
-            Err(Problem::invalid_body(own))
+        if !own.is_empty() {
+            return Err(Problem::invalid_body(own));
         }
+        let content = keeping(content, &present, &others)?;
+        Ok(Drafted { content, warnings: others.into_iter().map(warning_of).collect() })
     }
 
     /// Applies the patch to the editable members and gives the names that it touched.
-    fn merge_into(self, document: &mut Map<String, Value>, answer: &Value, faults: &mut Vec<Fault>) -> Vec<String> {
-        let (known, read_only) = (editable_names::<T>(), read_only::<T>());
+    fn merge_into(
+        self,
+        shape: &Shape,
+        document: &mut Map<String, Value>,
+        answer: &Value,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<String> {
+        let known = shape.checker.names();
         let mut touched = Vec::new();
         for (name, value) in self.0 {
-            if read_only.contains(&name) {
+            if shape.read_only.contains(&name) {
                 if answer.get(&name) != Some(&value) && !TRANSIENT.contains(&name.as_str()) {
                     faults.push(read_only_fault(&name));
                 }
@@ -138,7 +130,7 @@ impl<T: Editable> MergePatch<T> {
                 merge_member(document, &name, value);
                 touched.push(name);
             } else {
-                faults.push(unknown_fault(&name, &known));
+                faults.push(unknown_fault(&name, known));
             }
         }
         touched
@@ -148,14 +140,14 @@ impl<T: Editable> MergePatch<T> {
 /// Makes the document the content and lets `check` look at it. Members with a fault already are looked
 /// at as if they had not been sent, so that the faults of all the others are found in the same request.
 fn checked<T: Editable>(
+    shape: &Shape,
     mut document: Map<String, Value>,
     faults: &mut Vec<Fault>,
     check: impl FnOnce(&mut T) -> Result<Vec<Fault>, Problem>,
 ) -> Result<T, Problem> {
     let spoiled: Vec<String> = faults.iter().filter_map(|fault| first_segment(fault).map(str::to_owned)).collect();
-    let defaults = defaults::<T>()?;
-    document.retain(|name, _| defaults.contains_key(name));
-    for (name, value) in &defaults {
+    document.retain(|name, _| shape.defaults.contains_key(name));
+    for (name, value) in &shape.defaults {
         if spoiled.contains(name) || !document.contains_key(name) {
             document.insert(name.clone(), value.clone());
         }
@@ -166,6 +158,27 @@ fn checked<T: Editable>(
         found.into_iter().filter(|fault| first_segment(fault).is_none_or(|name| !spoiled.iter().any(|f| f == name))),
     );
     Ok(content)
+}
+
+/// The content with the members at fault as they were: who did not touch them must not lose them.
+fn keeping<T: Editable>(content: T, present: &Map<String, Value>, faults: &[Fault]) -> Result<T, Problem> {
+    if faults.is_empty() {
+        return Ok(content);
+    }
+    let mut document = object(&content)?;
+    for name in faults.iter().filter_map(first_segment) {
+        if let Some(value) = present.get(name) {
+            document.insert(name.to_owned(), value.clone());
+        }
+    }
+    parse(Value::Object(document))
+}
+
+fn object(content: &impl Serialize) -> Result<Map<String, Value>, Problem> {
+    match serde_json::to_value(content).map_err(Problem::internal)? {
+        Value::Object(members) => Ok(members),
+        _ => Err(Problem::internal("an editable resource is not an object")),
+    }
 }
 
 fn first_segment(fault: &Fault) -> Option<&str> {
@@ -216,129 +229,6 @@ fn unknown_fault(name: &str, known: &[String]) -> Fault {
     Fault::body(schema::join("", name), "unknown_field", message)
 }
 
-fn defaults<T: Editable>() -> Result<Map<String, Value>, Problem> {
-    match serde_json::to_value(T::default()) {
-        Ok(Value::Object(members)) => Ok(members),
-        _ => Err(Problem::internal("the default of an editable resource is not an object")),
-    }
-}
-
-fn document_faults<T: Editable>(document: &Map<String, Value>) -> Result<Vec<Fault>, Problem> {
-    let validator =
-        schema::validator::<Draft<T>>(|| (draft_schema::<T>(), nested::<T>())).map_err(Problem::internal)?;
-    Ok(schema::faults(&validator, &Value::Object(document.clone()), &editable_names::<T>()))
-}
-
-fn own_schema<T: PartialSchema>() -> Value {
-    serde_json::to_value(T::schema()).unwrap_or_default()
-}
-
-fn editable_names<T: Editable>() -> Vec<String> {
-    schema::member_names(&own_schema::<T>())
-}
-
-/// The members of the answer that are not editable.
-fn read_only<T: Editable>() -> Vec<String> {
-    let editable = editable_names::<T>();
-    let answer = super::openapi::flattened(&own_schema::<T::Answer>(), &|_| Some(own_schema::<T>()));
-    schema::member_names(&answer).into_iter().filter(|name| !editable.contains(name)).collect()
-}
-
-/// The schema of a new resource: the editable members, closed.
-fn draft_schema<T: Editable>() -> Value {
-    let mut schema = close(own_schema::<T>(), &objects::<T>());
-    schema["required"] = json!(T::REQUIRED);
-    for name in T::REQUIRED {
-        if let Some(Value::Object(property)) = schema["properties"].get_mut(name) {
-            property.shift_remove("default");
-        }
-    }
-    schema
-}
-
-/// The schema of a patch: each member may be left out, or be null to become what it is by default.
-fn patch_schema<T: Editable>() -> Value {
-    let mut schema = close(own_schema::<T>(), &objects::<T>());
-    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-        for (name, property) in properties.iter_mut() {
-            if !T::REQUIRED.contains(&name.as_str()) {
-                allow_null(property);
-            }
-        }
-    }
-    if let Value::Object(schema) = &mut schema {
-        schema.shift_remove("required");
-    }
-    schema
-}
-
-fn allow_null(property: &mut Value) {
-    if let Some(kind) = property.get_mut("type") {
-        match kind {
-            Value::String(one) => *kind = json!([one, "null"]),
-            Value::Array(many) if !many.contains(&json!("null")) => many.push(json!("null")),
-            _ => {}
-        }
-    } else if property.get("$ref").is_some() {
-        *property = json!({ "oneOf": [{ "type": "null" }, property] });
-    }
-}
-
-/// Closes an object schema and points it to closed versions of the objects that it refers to.
-fn close(schema: Value, objects: &[String]) -> Value {
-    let mut schema = rename_references(schema, objects);
-    if schema.get("properties").is_some() {
-        schema["additionalProperties"] = json!(false);
-    }
-    schema
-}
-
-fn rename_references(schema: Value, objects: &[String]) -> Value {
-    match schema {
-        Value::Object(members) => Value::Object(
-            members
-                .into_iter()
-                .map(|(name, value)| match (name.as_str(), value) {
-                    ("$ref", Value::String(reference))
-                        if objects.iter().any(|object| reference.ends_with(&format!("/{object}"))) =>
-                    {
-                        (name, json!(format!("{reference}Draft")))
-                    }
-                    (_, value) => (name, rename_references(value, objects)),
-                })
-                .collect(),
-        ),
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| rename_references(item, objects)).collect()),
-        other => other,
-    }
-}
-
-/// The components that the editable members refer to.
-fn referenced<T: Editable>() -> Vec<(String, Value)> {
-    let mut components = Vec::new();
-    T::schemas(&mut components);
-    let value = |(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default());
-    components.into_iter().map(value).collect()
-}
-
-/// The names of those of them that are objects: requests see them closed.
-fn objects<T: Editable>() -> Vec<String> {
-    let is_object = |(_, schema): &(String, Value)| schema.get("properties").is_some();
-    referenced::<T>().into_iter().filter(is_object).map(|(name, _)| name).collect()
-}
-
-/// What the editable members refer to, objects closed and under names of their own.
-fn nested<T: Editable>() -> Schemas {
-    let objects = objects::<T>();
-    referenced::<T>()
-        .into_iter()
-        .filter_map(|(name, schema)| {
-            let name = if objects.contains(&name) { format!("{name}Draft") } else { name };
-            Some((name, serde_json::from_value(close(schema, &objects)).ok()?))
-        })
-        .collect()
-}
-
 async fn read_object(req: HttpRequest, payload: Payload, accepted: &[&str]) -> Result<Map<String, Value>, Problem> {
     match read_json(&req, payload, accepted).await? {
         Value::Object(members) => Ok(members),
@@ -370,7 +260,7 @@ impl<T: Editable> FromRequest for MergePatch<T> {
 
 impl<T: Editable> Input for Draft<T> {
     fn describe(description: &mut Description) {
-        description.components(nested::<T>());
+        description.components(components::<T>());
         let reference = description.component(&format!("{}Draft", T::NAME), draft_schema::<T>());
         description.body(&[JSON], &reference);
     }
@@ -378,7 +268,7 @@ impl<T: Editable> Input for Draft<T> {
 
 impl<T: Editable> Input for MergePatch<T> {
     fn describe(description: &mut Description) {
-        description.components(nested::<T>());
+        description.components(components::<T>());
         let reference = description.component(&format!("{}Patch", T::NAME), patch_schema::<T>());
         description.body(&[MERGE_PATCH, JSON], &reference);
     }

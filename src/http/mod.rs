@@ -7,6 +7,7 @@ pub mod body;
 pub mod conditional;
 pub mod draft;
 pub mod edge;
+pub mod editable;
 pub mod openapi;
 pub mod page;
 pub mod path;
@@ -18,7 +19,8 @@ pub use self::answer::{CachePolicy, Created, Delivered, Managed, NoContent, Stri
 pub use self::api::{Description, Input, Operations, Output};
 pub use self::body::{Json, PatchJson};
 pub use self::conditional::IfMatch;
-pub use self::draft::{Draft, Drafted, Editable, MergePatch, Warning};
+pub use self::draft::{Draft, Drafted, MergePatch, Warning};
+pub use self::editable::Editable;
 pub use self::page::{Found, ListOf, SortKind, SortValue, Sorted, Start};
 pub use self::path::{Path, PathParameter};
 pub use self::problem::{Fault, Problem};

@@ -29,6 +29,7 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
         let optional = operations.optional().iter().find(|(schema, _)| *schema == name).map_or(&[][..], |(_, o)| o);
         if let Some(schema) = schemas.get_mut(&name) {
             require_members(schema, optional);
+            drop_defaults(schema);
         }
     }
     schemas.values_mut().for_each(hoist_descriptions);
@@ -151,6 +152,16 @@ fn require_members(schema: &mut Value, optional: &[&str]) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     let required: Vec<String> = properties.keys().filter(|name| !optional.contains(&name.as_str())).cloned().collect();
     schema["required"] = json!(required);
+}
+
+/// What is always there has no default; `#[serde(default)]` is about stored documents.
+fn drop_defaults(schema: &mut Value) {
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for property in properties.values_mut() {
+        if let Value::Object(property) = property {
+            property.shift_remove("default");
+        }
+    }
 }
 
 /// Utoipa describes a nullable reference inside its `oneOf`, where nobody looks; the words belong to the member.

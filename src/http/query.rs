@@ -3,7 +3,6 @@
 //! The parameters' own schemas check it: every fault of a request is reported at once, unknown names
 //! are faults, and a value is never repeated. A list parameter may repeat or hold a comma list.
 
-use std::any::TypeId;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
@@ -18,7 +17,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use super::api::{Description, Input};
 use super::page::Paging;
 use super::problem::{Fault, Problem};
-use super::schema;
+use super::schema::{self, Checker};
 
 /// The longest query that is looked at, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
@@ -138,8 +137,22 @@ fn list_parameters<T: IntoParams>() -> Vec<Parameter> {
     list
 }
 
-/// Reads and checks the query as a JSON object without what is at fault; `K` is the type whose validator
-/// is kept.
+/// The parameters of an operation by name, and their compiled schema.
+struct Parameters {
+    schemas: Map<String, Value>,
+    checker: Checker,
+}
+
+impl Parameters {
+    fn new(parameters: Vec<Parameter>) -> Result<Self, String> {
+        let schemas = properties(parameters);
+        let checker = Checker::new(closed(&schemas), Vec::new())?;
+        Ok(Self { schemas, checker })
+    }
+}
+
+/// Reads and checks the query as a JSON object without what is at fault; `K` is the type whose parameters
+/// are kept.
 fn read<K: 'static>(
     query: &str,
     parameters: fn() -> Vec<Parameter>,
@@ -151,20 +164,14 @@ fn read<K: 'static>(
         let detail = format!("The query may have at most {MAX_QUERY} bytes.");
         return Err(Problem::new(&super::problem::URI_TOO_LONG, detail));
     }
-    let schemas = properties(parameters());
-    let names: Vec<String> = schemas.keys().cloned().collect();
+    let known = schema::kept::<K, Parameters>(|| Parameters::new(parameters()))?;
     let mut faults = Vec::new();
-    let mut values = collect(query, &schemas, &names, &mut faults);
-    let validator = schema::validator::<Keyed<K>>(|| (closed(&schemas), Vec::new())).map_err(Problem::internal)?;
-    let found = schema::faults(&validator, &Value::Object(values.clone()), &names);
+    let mut values = collect(query, &known, &mut faults);
+    let found = known.checker.faults(&Value::Object(values.clone()));
     faults.extend(found.into_iter().map(of_parameter));
     values.retain(|name, _| !faults.iter().any(|fault| fault.parameter.as_deref() == Some(name)));
     Ok((values, faults))
 }
-
-/// Keeps a query's validator apart from the same type's as a body.
-struct Keyed<K>(std::marker::PhantomData<K>);
-const _: fn() -> TypeId = TypeId::of::<Keyed<()>>;
 
 fn properties(parameters: Vec<Parameter>) -> Map<String, Value> {
     parameters
@@ -187,7 +194,7 @@ fn of_parameter(fault: Fault) -> Fault {
 }
 
 /// Takes the pairs apart, by the type that each parameter's schema wants.
-fn collect(query: &str, schemas: &Map<String, Value>, names: &[String], faults: &mut Vec<Fault>) -> Map<String, Value> {
+fn collect(query: &str, known: &Parameters, faults: &mut Vec<Fault>) -> Map<String, Value> {
     let mut values = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -195,9 +202,9 @@ fn collect(query: &str, schemas: &Map<String, Value>, names: &[String], faults: 
             faults.push(Fault::query("", "encoding", "The query is not percent-encoded UTF-8."));
             continue;
         };
-        let Some(schema) = schemas.get(&name) else {
+        let Some(schema) = known.schemas.get(&name) else {
             let shown: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
-            faults.push(Fault::query(shown, "unknown_parameter", unknown(&name, names)));
+            faults.push(Fault::query(shown, "unknown_parameter", unknown(&name, known.checker.names())));
             continue;
         };
         if is_list(schema) {

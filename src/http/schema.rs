@@ -4,7 +4,7 @@
 //! A validator is compiled once for each type. Its errors become [`Fault`]s whose messages never
 //! repeat the value that was sent, and unknown members are named with the one that was probably meant.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -13,7 +13,7 @@ use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::problem::Fault;
+use super::problem::{Fault, Problem};
 
 /// More faults than a problem lists are not looked for.
 const ENOUGH: usize = 101;
@@ -23,21 +23,56 @@ const MAX_NAME: usize = 100;
 /// Schemas by name, as `#/components/schemas` holds them.
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
-static VALIDATORS: LazyLock<RwLock<HashMap<TypeId, Arc<Validator>>>> = LazyLock::new(RwLock::default);
+type Kept = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+static KEPT: LazyLock<RwLock<Kept>> = LazyLock::new(RwLock::default);
 
-/// The validator of type `T`, compiled at its first use.
+/// What `make` gives for the type `K`, made at its first use: schemas are compiled once, not once a request.
 ///
 /// # Errors
 /// Where the schema itself is broken: a fault of ours.
-pub fn validator<T: 'static>(schema: impl FnOnce() -> (Value, Schemas)) -> Result<Arc<Validator>, String> {
-    let id = TypeId::of::<T>();
-    if let Some(known) = VALIDATORS.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
-        return Ok(Arc::clone(known));
+pub fn kept<K: 'static, V: Send + Sync + 'static>(make: impl FnOnce() -> Result<V, String>) -> Result<Arc<V>, Problem> {
+    let key = TypeId::of::<fn() -> (K, V)>();
+    let known = KEPT.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    if let Some(known) = known.and_then(|known| known.downcast::<V>().ok()) {
+        return Ok(known);
     }
-    let (root, components) = schema();
-    let compiled = Arc::new(compile(root, components)?);
-    VALIDATORS.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&compiled));
-    Ok(compiled)
+    let fresh = Arc::new(make().map_err(Problem::internal)?);
+    KEPT.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::<V>::clone(&fresh));
+    Ok(fresh)
+}
+
+/// A compiled object schema, and the names of its members, which suggestions come from.
+pub struct Checker {
+    validator: Validator,
+    names: Vec<String>,
+}
+
+impl Checker {
+    /// Compiles the schema `root`, which may refer to `components`.
+    ///
+    /// # Errors
+    /// Where the schema itself is broken.
+    pub fn new(root: Value, components: Schemas) -> Result<Self, String> {
+        let names = member_names(&root);
+        Ok(Self { validator: compile(root, components)?, names })
+    }
+
+    /// The names of the schema's members.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// All faults of `value`, up to a bound.
+    pub fn faults(&self, value: &Value) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for error in self.validator.iter_errors(value) {
+            explain(&error, &self.names, &mut faults);
+            if faults.len() >= ENOUGH {
+                break;
+            }
+        }
+        without_echoes(faults)
+    }
 }
 
 fn compile(root: Value, components: Schemas) -> Result<Validator, String> {
@@ -52,18 +87,6 @@ fn compile(root: Value, components: Schemas) -> Result<Validator, String> {
         .should_validate_formats(true)
         .build(&Value::Object(document))
         .map_err(|error| error.to_string())
-}
-
-/// All faults of `value`, up to a bound; `known` are the names that a suggestion may come from.
-pub fn faults(validator: &Validator, value: &Value, known: &[String]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for error in validator.iter_errors(value) {
-        explain(&error, known, &mut faults);
-        if faults.len() >= ENOUGH {
-            break;
-        }
-    }
-    without_echoes(faults)
 }
 
 /// One mistake may break several rules that say the same: an empty name is too short and blank, and what

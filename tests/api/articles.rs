@@ -1,6 +1,7 @@
 //! Articles in management: working copies, revisions, publication, trash, and who may do what.
 
 use copydesk::auth::Role;
+use diesel::RunQueryDsl;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
@@ -184,6 +185,24 @@ fn a_merge_patch_changes_what_it_names_and_null_gives_the_default() {
     assert_eq!(problem.fault("/title").code, "required");
     let slugged = editor.patch(&path, "*", &json!({ "slug": null, "title": "Quite another" })).expect(200).json();
     assert_eq!(slugged["slug"], "quite-another");
+}
+
+#[test]
+fn a_patch_leaves_what_it_does_not_touch_even_where_that_is_at_fault() {
+    const LOST_AUTHOR: &str = "019aafdc-2f60-7a55-8d1c-3f5be8b4f8a1";
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let article = create(&editor, &json!({ "title": "Kept" })).json();
+    // As if the author were gone in a way that the API does not let one go.
+    server.write(|conn| {
+        let lost = "UPDATE revisions SET content = json_set(content, '$.authors', json_array(?))";
+        diesel::sql_query(lost).bind::<diesel::sql_types::Text, _>(LOST_AUTHOR).execute(conn)
+    });
+    let changed = editor.patch(&path_of(&article), "*", &json!({ "title": "Changed" })).expect(200).json();
+    assert_eq!((&changed["title"], &changed["authors"]), (&json!("Changed"), &json!([LOST_AUTHOR])));
+    assert_eq!(changed["warnings"][0]["pointer"], "/authors/0");
+    let touching = editor.patch(&path_of(&article), "*", &json!({ "authors": [LOST_AUTHOR] }));
+    assert_eq!(touching.refused(422, "invalid-body").fault("/authors/0").code, "not_found");
 }
 
 #[test]

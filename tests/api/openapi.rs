@@ -391,13 +391,25 @@ fn delivery_is_read_only_and_says_which_state_it_shows() {
     }
 }
 
+/// A client that fills in a default where it sends nothing would undo what others wrote.
 #[test]
-fn every_example_is_one_of_its_schema() {
+fn only_what_makes_something_new_has_defaults() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas.iter().filter(|(name, _)| !name.ends_with("Draft")) {
+        walk(schema, name, &mut |place, schema| {
+            assert!(place.ends_with("/properties") || !schema.contains_key("default"), "{place} has a default");
+        });
+    }
+}
+
+#[test]
+fn every_example_and_default_is_one_of_its_schema() {
     let document = document();
     let components = &document["components"];
     walk(&document["components"]["schemas"], "#", &mut |place, schema| {
         let is_schema = schema.contains_key("type") || schema.contains_key("$ref") || schema.contains_key("oneOf");
-        let one = schema.get("example").into_iter();
+        let one = schema.get("example").into_iter().chain(schema.get("default"));
         let many = schema.get("examples").and_then(Value::as_array).into_iter().flatten();
         for example in one.chain(many).filter(|_| is_schema) {
             let mut root = Value::Object(schema.clone());
