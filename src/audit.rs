@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::auth::{Caller, ReadAudit, UserId};
+use crate::auth::{ApiKeyId, Caller, ReadAudit};
 use crate::changes::SubjectKind;
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Id, Timestamp};
@@ -48,6 +48,9 @@ pub(crate) struct AuditEvent {
     pub action: String,
     /// To what.
     pub subject: AuditSubject,
+    /// How often: more than once only for what anonymous callers cause.
+    #[schema(minimum = 1)]
+    pub count: i64,
 }
 
 /// Who did it.
@@ -55,18 +58,39 @@ pub(crate) struct AuditEvent {
 pub(crate) struct AuditActor {
     /// What kind of actor it was.
     pub kind: ActorKind,
-    /// The account, which may be deleted since; null for the command line.
-    pub id: Option<UserId>,
+    /// The account or API key, which may be deleted since; null where it is neither.
+    pub id: Option<AnyId>,
+    /// The API key that was used; null where none was.
+    pub api_key: Option<ApiKeyId>,
 }
 
 /// What kind of actor it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ActorKind {
-    /// A signed-in account.
+    /// An account: signed in, or by one of its own API keys.
     User,
+    /// A program by its API key.
+    ApiKey,
     /// The person at the program's command line.
     CommandLine,
+    /// The program itself, at its time.
+    System,
+    /// Callers who did not say who they are: all of one minute in one event, see `count`.
+    Anonymous,
+}
+
+impl ActorKind {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "user" => Self::User,
+            "api_key" => Self::ApiKey,
+            "command_line" => Self::CommandLine,
+            "system" => Self::System,
+            "anonymous" => Self::Anonymous,
+            _ => return None,
+        })
+    }
 }
 
 /// What it was done to.
@@ -74,7 +98,7 @@ pub(crate) enum ActorKind {
 pub(crate) struct AuditSubject {
     /// What kind of thing.
     pub kind: SubjectKind,
-    /// Which one; null for the site, of which there is one.
+    /// Which one; null for the site, of which there is one, and where nobody said which.
     pub id: Option<AnyId>,
 }
 
@@ -90,10 +114,10 @@ pub(crate) struct ListAuditEvents {
     #[serde(default)]
     #[param(inline)]
     subject_kind: Vec<SubjectKind>,
-    /// Only what these accounts did: any of them.
+    /// Only what these accounts or API keys did: any of them.
     #[serde(default)]
     #[param(inline, max_items = 100)]
-    actor: Vec<UserId>,
+    actor: Vec<AnyId>,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -102,11 +126,13 @@ struct AuditRow {
     position: i64,
     id: AuditEventId,
     at: Timestamp,
-    actor_id: Option<UserId>,
+    actor_id: Option<AnyId>,
     actor_kind: String,
+    api_key_id: Option<ApiKeyId>,
     action: String,
     subject_kind: String,
     subject_id: Option<AnyId>,
+    count: i64,
     #[cfg(test)]
     hash: Vec<u8>,
 }
@@ -123,18 +149,15 @@ impl Sorted for AuditRow {
 impl AuditRow {
     fn shown(self) -> Result<AuditEvent, Problem> {
         let unknown = |what| Problem::internal(format!("audit event {} has an unknown {what}", self.position));
-        let actor = match self.actor_kind.as_str() {
-            "user" => ActorKind::User,
-            "command_line" => ActorKind::CommandLine,
-            _ => return Err(unknown("actor")),
-        };
+        let actor = ActorKind::named(&self.actor_kind).ok_or_else(|| unknown("actor"))?;
         let subject = SubjectKind::ALL.into_iter().find(|kind| kind.name() == self.subject_kind);
         Ok(AuditEvent {
             id: self.id,
             at: self.at,
-            actor: AuditActor { kind: actor, id: self.actor_id },
+            actor: AuditActor { kind: actor, id: self.actor_id, api_key: self.api_key_id },
             subject: AuditSubject { kind: subject.ok_or_else(|| unknown("subject"))?, id: self.subject_id },
             action: self.action,
+            count: self.count,
         })
     }
 }
@@ -188,6 +211,7 @@ fn matching(filters: &ListAuditEvents) -> List {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::UserId;
     use crate::changes::chain;
     use crate::changes::{Event, Who, record};
     use crate::db::Db;
@@ -206,9 +230,11 @@ mod tests {
                     &self.at.unix_millis().to_be_bytes(),
                     self.actor_kind.as_bytes(),
                     &bytes(self.actor_id.map(Id::uuid)),
+                    &bytes(self.api_key_id.map(Id::uuid)),
                     self.action.as_bytes(),
                     self.subject_kind.as_bytes(),
                     &bytes(self.subject_id.map(Id::uuid)),
+                    &self.count.to_be_bytes(),
                 ],
             )
         }

@@ -314,7 +314,7 @@ pub(crate) async fn create_author(
     strict: Strict,
     draft: Draft<AuthorContent>,
 ) -> Result<Created<ManagedAuthor>, Problem> {
-    let (who, now, id) = (Who::User(caller.user), app.clock.now(), AuthorId::generate());
+    let (who, now, id) = (caller.who(), app.clock.now(), AuthorId::generate());
     let author = app
         .write(options.validate_only, move |tx| {
             let Drafted { content, warnings } = draft.create(|content| check_user(tx, id, content.user_id))?;
@@ -342,7 +342,7 @@ pub(crate) async fn update_author(
     strict: Strict,
     patch: MergePatch<AuthorContent>,
 ) -> Result<Versioned<ManagedAuthor>, Problem> {
-    let (who, now) = (Who::User(caller.user), app.clock.now());
+    let (who, now) = (caller.who(), app.clock.now());
     let (author, row_version) = app
         .write(options.validate_only, move |tx| {
             let row = by_id(tx, id)?.ok_or_else(Problem::not_found)?;
@@ -374,7 +374,7 @@ pub(crate) async fn delete_author(
     Query(options): Query<DeleteAuthor>,
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {
-    let (who, now) = (Who::User(caller.user), app.clock.now());
+    let (who, now) = (caller.who(), app.clock.now());
     app.write(options.validate_only, move |tx| {
         let row = by_id(tx, id)?.ok_or_else(Problem::not_found)?;
         if_match.check(row.row_version)?;

@@ -14,7 +14,6 @@ use utoipa::{IntoParams, ToSchema};
 pub(crate) use self::store::insert;
 pub(crate) use self::store::{ancestors, descendants, named, summaries};
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy};
-use crate::changes::Who;
 use crate::db::{Id, Timestamp};
 use crate::http::answer::Resolved;
 use crate::http::{
@@ -269,7 +268,7 @@ pub(crate) async fn create_category(
     Query(options): Query<WriteOptions>,
     draft: Draft<CategoryContent>,
 ) -> Result<Created<ManagedCategory>, Problem> {
-    let (who, now, id) = (Who::User(caller.user), app.clock.now(), CategoryId::generate());
+    let (who, now, id) = (caller.who(), app.clock.now(), CategoryId::generate());
     let category = app
         .write(options.validate_only, move |tx| {
             let Drafted { content, warnings } = draft.create(|content| store::resolve_parent(tx, id, content))?;
@@ -297,7 +296,7 @@ pub(crate) async fn update_category(
     if_match: IfMatch,
     patch: MergePatch<CategoryContent>,
 ) -> Result<Versioned<ManagedCategory>, Problem> {
-    let (who, now) = (Who::User(caller.user), app.clock.now());
+    let (who, now) = (caller.who(), app.clock.now());
     let (category, row_version) = app
         .write(options.validate_only, move |tx| {
             let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
@@ -329,7 +328,7 @@ pub(crate) async fn delete_category(
     Query(options): Query<DeleteCategory>,
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {
-    let (who, now) = (Who::User(caller.user), app.clock.now());
+    let (who, now) = (caller.who(), app.clock.now());
     app.write(options.validate_only, move |tx| {
         let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
         if_match.check(row.row_version)?;

@@ -5,6 +5,9 @@
 //! content version. Each audit row's hash covers the one before it, so that a row can't be altered
 //! or taken out unnoticed.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,8 +15,8 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::auth::UserId;
-use crate::db::{Timestamp, Tx};
+use crate::auth::{ApiKeyId, UserId};
+use crate::db::{Db, Timestamp, Tx};
 use crate::http::Problem;
 use crate::schema::{audit_events, changes, content_version};
 
@@ -22,8 +25,30 @@ use crate::schema::{audit_events, changes, content_version};
 pub enum Who {
     /// A signed-in account.
     User(UserId),
+    /// An account by one of its own API keys.
+    OwnKey(UserId, ApiKeyId),
+    /// A program by its API key.
+    Program(ApiKeyId),
     /// The person at the program's command line.
     CommandLine,
+    /// The program itself, at its time.
+    System,
+    /// Callers who did not say who they are.
+    Anonymous,
+}
+
+impl Who {
+    /// The kind in the log, whose id goes with it, and the API key that was used.
+    fn columns(self) -> (&'static str, Option<Uuid>, Option<Uuid>) {
+        match self {
+            Self::User(user) => ("user", Some(user.uuid()), None),
+            Self::OwnKey(user, key) => ("user", Some(user.uuid()), Some(key.uuid())),
+            Self::Program(key) => ("api_key", Some(key.uuid()), Some(key.uuid())),
+            Self::CommandLine => ("command_line", None, None),
+            Self::System => ("system", None, None),
+            Self::Anonymous => ("anonymous", None, None),
+        }
+    }
 }
 
 /// What kind of thing it was done to.
@@ -40,11 +65,16 @@ pub enum SubjectKind {
     Site,
     /// An account.
     User,
+    /// A sign-in of an account.
+    SignIn,
+    /// An API key.
+    ApiKey,
 }
 
 impl SubjectKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Article, Self::Author, Self::Category, Self::Site, Self::User];
+    pub const ALL: [Self; 7] =
+        [Self::Article, Self::Author, Self::Category, Self::Site, Self::User, Self::SignIn, Self::ApiKey];
 
     /// The kind's name in both logs.
     pub const fn name(self) -> &'static str {
@@ -54,6 +84,8 @@ impl SubjectKind {
             Self::Category => "category",
             Self::Site => "site",
             Self::User => "user",
+            Self::SignIn => "sign_in",
+            Self::ApiKey => "api_key",
         }
     }
 }
@@ -106,7 +138,7 @@ pub struct Event {
 /// # Errors
 /// What the database says.
 pub fn record(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
-    append_audit(tx, event)?;
+    append_audit(tx, event, 1)?;
     if let Some(public) = &event.public {
         let version = next_version(tx, event.at)?;
         diesel::insert_into(changes::table)
@@ -123,6 +155,65 @@ pub fn record(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Writes to the audit trail what anonymous callers did `count` times: one row, so that nobody can fill the disk.
+fn record_anonymous(
+    tx: &mut Tx<'_>,
+    action: &'static str,
+    kind: SubjectKind,
+    at: Timestamp,
+    count: i64,
+) -> Result<(), Problem> {
+    append_audit(tx, &Event { at, who: Who::Anonymous, action, kind, id: None, public: None }, count)
+}
+
+/// By minute and action: to what kind of thing, and how often.
+type Counts = BTreeMap<(i64, &'static str), (SubjectKind, i64)>;
+
+/// What anonymous callers did, counted by kind and minute until it is written.
+#[derive(Debug, Default)]
+pub struct AnonymousEvents(Mutex<Counts>);
+
+impl AnonymousEvents {
+    /// Counts one; `action` is one of a few fixed names, so the map is small.
+    pub fn note(&self, action: &'static str, kind: SubjectKind, at: Timestamp) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.entry((at.unix_seconds().div_euclid(60), action)).or_insert((kind, 0)).1 += 1;
+    }
+
+    /// Takes the counts of the minutes that are over, or of all.
+    fn take(&self, now: Timestamp, all: bool) -> Counts {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all {
+            return std::mem::take(&mut counts);
+        }
+        let open = counts.split_off(&(now.unix_seconds().div_euclid(60), ""));
+        std::mem::replace(&mut counts, open)
+    }
+
+    /// Writes the counts of the minutes that are over to the audit trail, or at the end of the program all.
+    ///
+    /// # Errors
+    /// What the database says; the counts are kept then.
+    pub async fn write(&self, db: &Db, now: Timestamp, all: bool) -> Result<(), Problem> {
+        let counts = self.take(now, all);
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let rows = counts.clone();
+        let written = db.write(move |tx| {
+            rows.iter().try_for_each(|((minute, action), (kind, count))| {
+                record_anonymous(tx, action, *kind, Timestamp::from_unix_millis(minute * 60_000), *count)
+            })
+        });
+        written.await.inspect_err(|_| {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, (kind, count)) in counts {
+                kept.entry(key).or_insert((kind, 0)).1 += count;
+            }
+        })
+    }
+}
+
 fn next_version(tx: &mut Tx<'_>, at: Timestamp) -> Result<i64, Problem> {
     Ok(diesel::update(content_version::table)
         .set((content_version::version.eq(content_version::version + 1), content_version::changed_at.eq(at)))
@@ -130,38 +221,40 @@ fn next_version(tx: &mut Tx<'_>, at: Timestamp) -> Result<i64, Problem> {
         .get_result(&mut **tx)?)
 }
 
-fn append_audit(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
+fn append_audit(tx: &mut Tx<'_>, event: &Event, count: i64) -> Result<(), Problem> {
     let previous: Option<Vec<u8>> = audit_events::table
         .select(audit_events::hash)
         .order(audit_events::position.desc())
         .first(&mut **tx)
         .optional()?;
     let id = Uuid::now_v7();
-    let (actor_kind, actor_id) = match event.who {
-        Who::User(user) => ("user", Some(user.uuid())),
-        Who::CommandLine => ("command_line", None),
-    };
+    let (actor_kind, actor_id, api_key_id) = event.who.columns();
+    let bytes = |id: Option<Uuid>| id.map(|id| id.as_bytes().to_vec());
     let hash = chain(
         previous.as_deref().unwrap_or_default(),
         &[
             id.as_bytes(),
             &event.at.unix_millis().to_be_bytes(),
             actor_kind.as_bytes(),
-            actor_id.as_ref().map_or(&[][..], |id| id.as_bytes()),
+            &bytes(actor_id).unwrap_or_default(),
+            &bytes(api_key_id).unwrap_or_default(),
             event.action.as_bytes(),
             event.kind.name().as_bytes(),
-            event.id.as_ref().map_or(&[][..], |id| id.as_bytes()),
+            &bytes(event.id).unwrap_or_default(),
+            &count.to_be_bytes(),
         ],
     );
     diesel::insert_into(audit_events::table)
         .values((
             audit_events::id.eq(id.as_bytes().to_vec()),
             audit_events::at.eq(event.at),
-            audit_events::actor_id.eq(actor_id.map(|id| id.as_bytes().to_vec())),
+            audit_events::actor_id.eq(bytes(actor_id)),
             audit_events::actor_kind.eq(actor_kind),
+            audit_events::api_key_id.eq(bytes(api_key_id)),
             audit_events::action.eq(event.action),
             audit_events::subject_kind.eq(event.kind.name()),
-            audit_events::subject_id.eq(event.id.map(|id| id.as_bytes().to_vec())),
+            audit_events::subject_id.eq(bytes(event.id)),
+            audit_events::count.eq(count),
             audit_events::hash.eq(hash),
         ))
         .execute(&mut **tx)?;

@@ -5,6 +5,7 @@
 
 mod commands;
 mod lock;
+mod user;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -35,6 +36,9 @@ enum Command {
     /// Manage accounts; works beside a running server.
     #[command(subcommand)]
     User(UserCommand),
+    /// Manage the keys that sign access tokens; works beside a running server.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Run the migrations that are due, and nothing else.
     #[command(after_help = "Example:\n  copydesk migrate --data-dir /var/lib/copydesk")]
     Migrate,
@@ -51,8 +55,18 @@ enum Command {
 }
 
 #[derive(Subcommand)]
+enum KeysCommand {
+    /// Let a new key sign from now on; tokens of the former one are accepted until they end.
+    #[command(after_help = "Example:\n  copydesk keys rotate")]
+    Rotate,
+    /// List the keys whose tokens are accepted, the one that signs first.
+    #[command(after_help = "Example:\n  copydesk keys list")]
+    List,
+}
+
+#[derive(Subcommand)]
 enum UserCommand {
-    /// Create an account. The password is read from standard input.
+    /// Create an account, with a password from standard input or with an invitation link.
     #[command(
         after_help = "Example:\n  echo 'a long and secret phrase' | copydesk user create \\\n    --email ada@example.org --name Ada --role editor --password-stdin"
     )]
@@ -66,8 +80,9 @@ enum UserCommand {
         /// What the account may do.
         #[arg(long, value_name = "ROLE", value_parser = role)]
         role: Role,
-        /// Reads the password from standard input: 15 to 128 characters.
-        #[arg(long, required = true)]
+        /// Reads the password from standard input: 15 to 128 characters. Without it, a link is made with which the
+        /// person chooses one; it is mailed where a mail server is set, else printed.
+        #[arg(long)]
         password_stdin: bool,
     },
     /// List the accounts.
@@ -84,6 +99,20 @@ enum UserCommand {
         /// Reads the password from standard input: 15 to 128 characters.
         #[arg(long, required = true)]
         password_stdin: bool,
+    },
+    /// Make a link with which a person chooses another password, once.
+    #[command(after_help = "Example:\n  copydesk user reset-link --email ada@example.org")]
+    ResetLink {
+        /// The email of the account.
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
+    },
+    /// Switch an account's second factor off, for who has lost it.
+    #[command(after_help = "Example:\n  copydesk user reset-second-factor --email ada@example.org")]
+    ResetSecondFactor {
+        /// The email of the account.
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
     },
     /// Disable an account: it can't sign in any more, and its tokens end at once.
     #[command(after_help = "Example:\n  copydesk user disable --email ada@example.org")]
@@ -112,6 +141,9 @@ pub fn run() -> ExitCode {
         .iter()
         .filter_map(|row| {
             let deepest = deepest(&matches);
+            if row.secret {
+                return None;
+            }
             deepest.get_one::<String>(row.variable).map(|value| (row.variable, value.clone()))
         })
         .collect();
@@ -128,9 +160,9 @@ fn deepest(matches: &clap::ArgMatches) -> &clap::ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| deepest(inner))
 }
 
-/// Adds a flag for each setting, to every command.
+/// Adds a flag for each setting that is no secret, to every command.
 fn with_settings(command: clap::Command) -> clap::Command {
-    SETTINGS.iter().fold(command, |command, row| {
+    SETTINGS.iter().filter(|row| !row.secret).fold(command, |command, row| {
         command.arg(
             Arg::new(row.variable)
                 .long(row.flag)
@@ -149,7 +181,9 @@ fn configured(flags: &HashMap<&str, String>) -> Result<Config, String> {
         Err(error) if error.not_found() => HashMap::new(),
         Err(error) => return Err(format!(".env can't be read: {error}")),
     };
-    warn_of_unknown(file.keys().cloned().chain(std::env::vars().map(|(name, _)| name)));
+    // What is not UTF-8 is none of ours.
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    warn_of_unknown(file.keys().cloned().chain(variables));
     let value =
         |name: &str| flags.get(name).cloned().or_else(|| std::env::var(name).ok()).or_else(|| file.get(name).cloned());
     Config::load(value).map_err(|error| error.to_string())

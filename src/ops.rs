@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use actix_cors::Cors;
-use actix_web::http::{Method, header};
+use actix_web::http::header;
 use actix_web::web::{self, Data};
-use actix_web::{HttpRequest, HttpResponse, Resource, guard};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::db;
-use crate::http::api::answer_other_method;
+use crate::http::api::page;
 use crate::http::openapi::Info;
 use crate::http::problem::{KINDS, Kind};
 use crate::http::{Managed, NoParameters, Operations, Problem, Query, conditional};
@@ -25,8 +25,9 @@ pub(crate) static INFO: Info = Info {
         ("Categories", "The tree that articles are filed in."),
         ("Tags", "The free words that articles carry."),
         ("Site", "The facts of the whole site."),
-        ("Sign-in", "Access tokens and who is signed in."),
+        ("Sign-in", "Access tokens, sign-ins and the own account."),
         ("Users", "Accounts and their roles."),
+        ("API keys", "How programs call."),
         ("Audit", "Who did what, and when."),
         ("Operation", "Whether the program is alive and ready."),
     ],
@@ -79,16 +80,34 @@ pub(crate) async fn get_health(_query: Query<NoParameters>) -> Managed<Health> {
     Managed::new(HEALTHY)
 }
 
+/// That the program can serve, and what its settings leave to be wished for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// The program's version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+    /// What should be looked at by whoever runs the program.
+    warnings: Vec<&'static str>,
+}
+
 /// Ready
 ///
-/// Answers `200` once the database is reachable and its migrations are done, else `503`. Open to anyone.
+/// Answers `200` while the database can be read and written and its migrations are done, else `503`. `warnings`
+/// tells of settings that should be looked at. Open to anyone.
 #[utoipa::path(get, path = "/readyz", tag = "Operation")]
-pub(crate) async fn get_readiness(app: Data<App>, _query: Query<NoParameters>) -> Result<Managed<Health>, Problem> {
+pub(crate) async fn get_readiness(app: Data<App>, _query: Query<NoParameters>) -> Result<Managed<Readiness>, Problem> {
     app.db.check().await.map_err(|error| {
         tracing::error!(%error, "the database does not answer");
         Problem::from(db::Error::Overloaded)
     })?;
-    Ok(Managed::new(HEALTHY))
+    let untrusted = app.untrusted_proxy.was_seen().then_some(
+        "A proxy on a private address sends forwarding headers and is not in COPYDESK_TRUSTED_PROXIES: all its clients share one limit.",
+    );
+    let Health { status, version } = HEALTHY;
+    Ok(Managed::new(Readiness { status, version, warnings: untrusted.into_iter().collect() }))
 }
 
 /// An answer that is the `OpenAPI` document.
@@ -138,19 +157,6 @@ pub(crate) fn register_pages(config: &mut web::ServiceConfig, cors: impl Fn() ->
         .service(page("/docs/{file:.*}", swagger_file).app_data(swagger))
         .service(page("/problems", || async { html(&problem_index()) }).wrap(cors()))
         .service(page("/problems/{name}", problem_page).wrap(cors()));
-}
-
-/// A page that `GET` and `HEAD` reach; other methods are refused with `Allow`.
-fn page<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: actix_web::Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: actix_web::Responder + 'static,
-{
-    let reading = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-    web::resource(path)
-        .route(reading.to(handler))
-        .default_service(web::to(|method: Method| async move { answer_other_method(&method, "GET, HEAD, OPTIONS") }))
 }
 
 async fn swagger_file(

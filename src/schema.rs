@@ -13,7 +13,7 @@ table! {
         email_key -> Text,
         name -> Text,
         role -> Text,
-        password_hash -> Text,
+        password_hash -> Nullable<Text>,
         disabled_at -> Nullable<BigInt>,
         created_at -> BigInt,
         saved_at -> BigInt,
@@ -191,13 +191,84 @@ table! {
         at -> BigInt,
         actor_id -> Nullable<Binary>,
         actor_kind -> Text,
+        api_key_id -> Nullable<Binary>,
         action -> Text,
         subject_kind -> Text,
         subject_id -> Nullable<Binary>,
+        count -> BigInt,
         hash -> Binary,
     }
 }
 
+table! {
+    sign_ins (id) {
+        id -> Binary,
+        user_id -> Binary,
+        refresh_hash -> Binary,
+        restricted -> Bool,
+        user_agent -> Nullable<Text>,
+        created_at -> BigInt,
+        last_used_at -> BigInt,
+    }
+}
+
+table! {
+    spent_refresh_tokens (hash) {
+        hash -> Binary,
+        sign_in_id -> Binary,
+    }
+}
+
+table! {
+    known_networks (user_id, network) {
+        user_id -> Binary,
+        network -> Binary,
+        last_used_at -> BigInt,
+    }
+}
+
+table! {
+    api_keys (id) {
+        id -> Binary,
+        hash -> Binary,
+        name -> Text,
+        role -> Text,
+        owner_id -> Nullable<Binary>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    password_links (hash) {
+        hash -> Binary,
+        user_id -> Binary,
+        purpose -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
+    second_factors (user_id) {
+        user_id -> Binary,
+        secret -> Binary,
+        confirmed_at -> Nullable<BigInt>,
+        last_step -> BigInt,
+    }
+}
+
+table! {
+    recovery_codes (user_id, hash) {
+        user_id -> Binary,
+        hash -> Binary,
+    }
+}
+
+joinable!(sign_ins -> users (user_id));
+joinable!(password_links -> users (user_id));
 joinable!(revisions -> articles (article_id));
 joinable!(article_references -> articles (article_id));
 joinable!(published_bodies -> published_articles (article_id));
@@ -211,3 +282,4 @@ allow_tables_to_appear_in_same_query!(
     published_bodies,
     published_facets,
 );
+allow_tables_to_appear_in_same_query!(users, sign_ins, password_links);

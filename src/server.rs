@@ -8,16 +8,23 @@ use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::from_fn;
+use actix_web::rt::task::JoinHandle;
 use actix_web::{App as Service, HttpServer, web};
 
+use crate::auth::address::UntrustedProxy;
+use crate::auth::files::make_private_dir;
+use crate::auth::limits::Limits;
 use crate::auth::passwords::Passwords;
-use crate::auth::tokens::{Tokens, make_private_dir};
+use crate::auth::secrets::ServerSecret;
+use crate::auth::tokens::Tokens;
+use crate::changes::AnonymousEvents;
 use crate::config::Config;
 use crate::db::Db;
 use crate::http::api::Surface;
 use crate::http::{Operations, Problem, edge, openapi};
+use crate::mail::Mailer;
 use crate::state::{App, Clock};
-use crate::{articles, audit, auth, authors, categories, ops, site, tags, users};
+use crate::{articles, audit, auth, authors, categories, jobs, ops, site, tags, users};
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
@@ -30,7 +37,7 @@ pub fn operations() -> Operations {
         .merge(categories::operations())
         .merge(tags::operations())
         .merge(site::operations())
-        .merge(auth::login::operations())
+        .merge(auth::operations())
         .merge(users::operations())
         .merge(audit::operations())
         .merge(ops::operations())
@@ -53,8 +60,21 @@ pub struct Running {
     pub app: Arc<App>,
     /// Stops it.
     pub handle: ServerHandle,
-    /// Runs it: await it to serve.
-    pub server: Server,
+    server: Server,
+    jobs: JoinHandle<()>,
+}
+
+impl Running {
+    /// Serves until it is stopped, and finishes what must not be lost.
+    ///
+    /// # Errors
+    /// What the server fails with.
+    pub async fn serve(self) -> std::io::Result<()> {
+        let outcome = self.server.await;
+        self.jobs.abort();
+        jobs::finish(&self.app).await;
+        outcome
+    }
 }
 
 /// Opens the data directory: database, migrations and keys.
@@ -65,12 +85,21 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     make_private_dir(&config.data_dir)
         .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))?;
     let db = Db::open(&config.database).map_err(|error| error.to_string())?;
-    let tokens = Tokens::open(&config.key_dir, &config.public_url)?;
-    let passwords = Passwords::new(config.password_cost)?;
-    Ok(App { config, db, clock, tokens, passwords })
+    Ok(App {
+        tokens: Tokens::open(&config)?,
+        passwords: Passwords::new(config.password_cost)?,
+        secret: ServerSecret::open(&config.key_dir)?,
+        limits: Limits::new(config.rate_limits),
+        mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
+        anonymous: AnonymousEvents::default(),
+        untrusted_proxy: UntrustedProxy::default(),
+        config,
+        db,
+        clock,
+    })
 }
 
-/// Binds the address and builds the server; nothing is served before [`Running::server`] is awaited.
+/// Binds the address and builds the server; nothing is served before [`Running::serve`] is awaited.
 ///
 /// # Errors
 /// A sentence that says why the address can't be listened on.
@@ -85,12 +114,14 @@ pub fn start(app: App) -> Result<Running, String> {
     let document = web::Data::new(ops::Documents::new(&operations)?);
     let operations = Arc::new(operations.without_documents());
     let origins = app.config.cors_origins.clone();
+    let jobs = actix_web::rt::spawn(jobs::run(state.clone()));
     let factory = move || {
         Service::new()
             .app_data(state.clone())
             .app_data(document.clone())
             .configure(|config| operations.register(config, |surface| cors(surface, &origins)))
             .configure(|config| ops::register_pages(config, || cors(Surface::Public, &origins)))
+            .configure(|config| auth::register_pages(config, || cors(Surface::Public, &origins)))
             .default_service(web::to(|| async { Err::<&str, _>(Problem::not_found()) }))
             .wrap(from_fn(edge::pass))
     };
@@ -102,7 +133,7 @@ pub fn start(app: App) -> Result<Running, String> {
         .listen(listener)
         .map_err(|error| format!("{listen} can't be listened on: {error}"))?
         .run();
-    Ok(Running { address, app, handle: server.handle(), server })
+    Ok(Running { address, app, handle: server.handle(), server, jobs })
 }
 
 fn cors(surface: Surface, origins: &[String]) -> Cors {

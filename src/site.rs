@@ -206,7 +206,7 @@ pub(crate) async fn update_site(
     if_match: IfMatch,
     patch: MergePatch<SiteContent>,
 ) -> Result<Versioned<ManagedSite>, Problem> {
-    let (who, now) = (Who::User(caller.user), app.clock.now());
+    let (who, now) = (caller.who(), app.clock.now());
     let (site, row_version) = app
         .write(options.validate_only, move |tx| {
             let row = present(tx)?;

@@ -4,11 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::auth::address::UntrustedProxy;
+use crate::auth::limits::Limits;
 use crate::auth::passwords::Passwords;
+use crate::auth::secrets::ServerSecret;
 use crate::auth::tokens::Tokens;
+use crate::changes::AnonymousEvents;
 use crate::config::Config;
 use crate::db::{ContentVersion, Db, Error, Timestamp, Tx};
 use crate::http::{CachePolicy, Delivered};
+use crate::mail::Mailer;
 
 /// The running program's shared state.
 pub struct App {
@@ -22,6 +27,16 @@ pub struct App {
     pub tokens: Tokens,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// The server's own secret.
+    pub secret: ServerSecret,
+    /// The limits of sign-in.
+    pub limits: Limits,
+    /// What anonymous callers did and the audit trail does not know yet.
+    pub anonymous: AnonymousEvents,
+    /// Whether a proxy that nobody trusts has sent forwarding headers.
+    pub untrusted_proxy: UntrustedProxy,
+    /// Sends mail, where a server is set.
+    pub mailer: Option<Mailer>,
 }
 
 impl App {

@@ -14,7 +14,11 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use self::rules::{check_email, check_name, check_password};
 use self::store::UserRow;
-pub use self::store::{count, insert, list_all, set_disabled, set_password};
+pub use self::store::{
+    change_own, check_there, count, email_and_name, end_sign_ins, id_of, insert, list_all, redeem_password,
+    set_disabled, set_password,
+};
+use crate::auth::password_links::{self, PasswordLink};
 use crate::auth::{Caller, ManageUsers, Role, UserId};
 pub use crate::changes::Who;
 use crate::db::{Conn, Timestamp};
@@ -87,9 +91,21 @@ pub struct UserDraft {
     name: String,
     /// What the account may do.
     role: Role,
-    /// Neither the email nor the name, nor one of the commonest. Never shown again.
+    /// Neither the email nor the name, nor one that is easily guessed. Never shown again. Left out, an invitation
+    /// link is made with which the person chooses one.
+    #[serde(default)]
     #[schema(min_length = 15, max_length = 128, value_type = String, format = Password)]
-    password: SecretString,
+    password: Option<SecretString>,
+}
+
+/// A new account, and the link with which the person chooses the password.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewAccount {
+    /// The account.
+    #[serde(flatten)]
+    pub user: User,
+    /// The link, shown this once; null where a password was set, and where the account was only tried out.
+    pub invitation: Option<PasswordLink>,
 }
 
 /// A change of an account: members that are left out stay as they are, and none may be null. Members that
@@ -206,7 +222,8 @@ pub async fn get_user(
 
 /// Create a user
 ///
-/// The account can sign in at once. For `admin`.
+/// With a password the account can sign in at once; without one an invitation link is made, and mailed where a
+/// mail server is set. For `admin`.
 #[utoipa::path(
     post, path = "/api/v1/manage/users", tag = "Users",
     responses((status = 409, description = "An account has this email already."))
@@ -216,22 +233,32 @@ pub async fn create_user(
     app: Data<App>,
     Query(options): Query<WriteOptions>,
     Json(draft): Json<UserDraft>,
-) -> Result<Created<User>, Problem> {
+) -> Result<Created<NewAccount>, Problem> {
     let UserDraft { email, name, role, password } = draft;
-    let faults = account_faults(&email, &name, Some(&password));
+    let faults = account_faults(&email, &name, password.as_ref());
     if !faults.is_empty() {
         return Err(Problem::invalid_body(faults));
     }
-    let hash = app.passwords.hash(password).await?;
-    let (new, who, now) = (NewUser { email, name, role }, Who::User(caller.user), app.clock.now());
-    let row = app
+    let hash = match password {
+        Some(password) => Some(app.passwords.hash(password).await?),
+        None => None,
+    };
+    let (new, who, now) = (NewUser { email, name, role }, caller.who(), app.clock.now());
+    let (row, link) = app
         .write(options.validate_only, move |tx| {
+            let has_password = hash.is_some();
             let id = insert(tx, &new, hash, who, now)?;
-            store::by_id(tx, id)?.ok_or_else(|| Problem::internal("a new account is not there"))
+            let link = if has_password { None } else { Some(password_links::make(tx, id, who, now)?) };
+            let row = store::by_id(tx, id)?.ok_or_else(|| Problem::internal("a new account is not there"))?;
+            Ok::<_, Problem>((row, link))
         })
         .await?;
+    let invitation = match link.filter(|_| !options.validate_only) {
+        Some((email, link)) => Some(password_links::hand_over(&app.config, app.mailer.as_ref(), &email, link).await),
+        None => None,
+    };
     let location = (!options.validate_only).then(|| format!("/api/v1/manage/users/{}", row.id));
-    Ok(Created::new(row.into(), location, 1))
+    Ok(Created::new(NewAccount { user: row.into(), invitation }, location, 1))
 }
 
 /// Change a user
@@ -254,7 +281,7 @@ pub async fn update_user(
         Some(password) => Some(app.passwords.hash(password).await?),
         None => None,
     };
-    let (who, now) = (caller.user, app.clock.now());
+    let (who, now) = (caller.who(), app.clock.now());
     let row = app
         .write(options.validate_only, move |tx| {
             let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
@@ -282,7 +309,7 @@ pub async fn delete_user(
     Query(options): Query<WriteOptions>,
     if_match: IfMatch,
 ) -> Result<NoContent, Problem> {
-    let (who, now) = (caller.user, app.clock.now());
+    let (who, now) = (caller.who(), app.clock.now());
     app.write(options.validate_only, move |tx| {
         let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
         if_match.check(row.row_version)?;
@@ -308,7 +335,8 @@ pub fn table(users: &[User]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn account_faults(email: &str, name: &str, password: Option<&SecretString>) -> Vec<Fault> {
+/// What is wrong with an account's email, name and new password.
+pub fn account_faults(email: &str, name: &str, password: Option<&SecretString>) -> Vec<Fault> {
     let fault = |pointer: &str, checked: Result<(), String>| {
         checked.err().map(|message| Fault::body(pointer, "not_allowed", message))
     };

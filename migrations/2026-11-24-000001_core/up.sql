@@ -12,7 +12,8 @@ CREATE TABLE users (
     email_key TEXT NOT NULL CONSTRAINT users_email_key_unique UNIQUE,
     name TEXT NOT NULL,
     role TEXT NOT NULL CHECK (role IN ('contributor', 'author', 'editor', 'intake', 'admin')),
-    password_hash TEXT NOT NULL,
+    -- Null until an invitation is accepted.
+    password_hash TEXT,
     disabled_at INTEGER,
     created_at INTEGER NOT NULL,
     saved_at INTEGER NOT NULL
@@ -93,9 +94,10 @@ CREATE TABLE articles (
     withdrawn_at INTEGER,
     trashed_at INTEGER,
     created_at INTEGER NOT NULL,
-    created_by BLOB REFERENCES users (id) ON DELETE SET NULL,
+    -- The account or, where a program did it, the API key. Either may be gone by now.
+    created_by BLOB,
     saved_at INTEGER NOT NULL,
-    saved_by BLOB REFERENCES users (id) ON DELETE SET NULL
+    saved_by BLOB
 ) STRICT;
 CREATE INDEX articles_by_saved_at ON articles (saved_at, id);
 CREATE INDEX articles_by_created_at ON articles (created_at, id);
@@ -110,7 +112,7 @@ CREATE TABLE revisions (
     number INTEGER NOT NULL CHECK (number >= 1),
     content TEXT NOT NULL,
     saved_at INTEGER NOT NULL,
-    saved_by BLOB REFERENCES users (id) ON DELETE SET NULL,
+    saved_by BLOB,
     name TEXT,
     CONSTRAINT revisions_pk PRIMARY KEY (article_id, number)
 ) STRICT, WITHOUT ROWID;
@@ -210,10 +212,14 @@ CREATE TABLE audit_events (
     id BLOB NOT NULL CONSTRAINT audit_events_id_unique UNIQUE,
     at INTEGER NOT NULL,
     actor_id BLOB,
-    actor_kind TEXT NOT NULL CHECK (actor_kind IN ('user', 'command_line', 'system')),
+    actor_kind TEXT NOT NULL CHECK (actor_kind IN ('user', 'api_key', 'command_line', 'system', 'anonymous')),
+    -- The API key that the actor used, if it was one.
+    api_key_id BLOB,
     action TEXT NOT NULL,
     subject_kind TEXT NOT NULL,
     subject_id BLOB,
+    -- How often: more than once only for what anonymous callers cause, one row for each kind and minute.
+    count INTEGER NOT NULL CHECK (count >= 1),
     hash BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events

@@ -60,7 +60,7 @@ pub(super) fn create(
     draft_check::settle_slug(tx, &mut content, id, actor)?;
     let row = store::with_columns(new_row(id, Some(actor), now), &content);
     store::insert(tx, &row, &content)?;
-    record(tx, &event(&row, Who::User(actor.user), "article.create", now, None))?;
+    record(tx, &event(&row, actor.who(), "article.create", now, None))?;
     working_copy::with_content(tx, config, row, content, rendered, warnings)
 }
 
@@ -106,7 +106,7 @@ pub(super) fn save(
         row
     } else {
         let saved = store::save(tx, &row, &content, Some(actor.user), now)?;
-        record(tx, &event(&saved, Who::User(actor.user), "article.update", now, None))?;
+        record(tx, &event(&saved, actor.who(), "article.update", now, None))?;
         saved
     };
     let row_version = row.row_version;

@@ -3,7 +3,7 @@
 use super::model::{ArticleId, Content};
 use super::publishing::{self, Prepared};
 use super::{draft_check, editing, store};
-use crate::auth::Actor;
+use crate::auth::{Actor, UserId};
 use crate::changes::{Who, record};
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::Problem;
@@ -12,6 +12,7 @@ use crate::http::Problem;
 pub(crate) struct Import {
     prepared: Prepared,
     who: Who,
+    by: Option<UserId>,
 }
 
 impl Import {
@@ -32,12 +33,12 @@ impl Import {
             return Err(Problem::invalid_body(faults));
         }
         draft_check::settle_slug(conn, &mut content, id, actor)?;
-        Ok(Self { prepared: Prepared::new(id, 1, content), who: Who::User(actor.user) })
+        Ok(Self { prepared: Prepared::new(id, 1, content), who: actor.who(), by: Some(actor.user) })
     }
 
     /// Renders content whose names are ids and whose slug is free.
     pub(crate) fn trusted(id: ArticleId, content: Content) -> Self {
-        Self { prepared: Prepared::new(id, 1, content), who: Who::CommandLine }
+        Self { prepared: Prepared::new(id, 1, content), who: Who::CommandLine, by: None }
     }
 
     /// Stores the article with its first revision and makes it public.
@@ -45,12 +46,9 @@ impl Import {
     /// # Errors
     /// What the database says.
     pub(crate) fn store(self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Problem> {
-        let Self { prepared, who } = self;
+        let Self { prepared, who, by } = self;
         let mut row = store::with_columns(editing::new_row(prepared.id, None, now), &prepared.content);
-        if let Who::User(user) = who {
-            row.created_by = Some(user);
-            row.saved_by = Some(user);
-        }
+        (row.created_by, row.saved_by) = (by, by);
         store::insert(tx, &row, &prepared.content)?;
         record(tx, &editing::event(&row, who, "article.create", now, None))?;
         publishing::put(tx, row, prepared, who, now)?;

@@ -402,9 +402,9 @@ pub enum Visibility {
 /// Who saved something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Person {
-    /// The id of the account.
+    /// The id of the account, or of the API key where a program did it.
     pub id: crate::auth::UserId,
-    /// The person's name.
+    /// The person's name, or the API key's.
     pub name: String,
 }
 
@@ -457,7 +457,7 @@ pub struct WorkingCopy {
     pub created_at: Timestamp,
     /// When it was last saved.
     pub saved_at: Timestamp,
-    /// Who saved it; null where the account is gone or the command line did.
+    /// Who saved it; null where the account is gone or the command line did it.
     pub saved_by: Option<Person>,
     /// What is public of it; null where nothing is.
     pub published: Option<Publication>,

@@ -64,7 +64,7 @@ pub(super) fn publish(
     let mut slug_check = prepared.content.clone();
     draft_check::settle_slug(tx, &mut slug_check, row.id, actor)?;
     check_translation(tx, &prepared)?;
-    put(tx, row, prepared, Who::User(actor.user), now)
+    put(tx, row, prepared, actor.who(), now)
 }
 
 /// Stores what is public and says so in both logs.
@@ -162,7 +162,7 @@ fn withdraw(
     store::write_published_references(tx, row.id, None)?;
     let row = ArticleRow { row_version: row.row_version + 1, published_revision: None, withdrawn_at: Some(now), ..row };
     store::update(tx, &row)?;
-    record(tx, &event(&row, Who::User(actor.user), "article.unpublish", now, Some(PublicChange::removed(slug))))?;
+    record(tx, &event(&row, actor.who(), "article.unpublish", now, Some(PublicChange::removed(slug))))?;
     Ok(row)
 }
 
@@ -186,5 +186,5 @@ pub(super) fn trash(
     };
     let row = ArticleRow { row_version: row.row_version + 1, trashed_at: Some(now), ..row };
     store::update(tx, &row)?;
-    record(tx, &event(&row, Who::User(actor.user), "article.trash", now, None))
+    record(tx, &event(&row, actor.who(), "article.trash", now, None))
 }

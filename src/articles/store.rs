@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::model::{ArticleId, Content, Person, State, Visibility, from_stored, stored};
-use crate::auth::{Actor, UserId};
+use crate::auth::{Actor, UserId, api_keys};
 use crate::authors;
 use crate::db::{Conn, Id, Timestamp, Tx};
 use crate::http::{Problem, SortValue, Sorted};
@@ -285,11 +285,16 @@ pub(super) fn reassign_references(tx: &mut Tx<'_>, old: &[u8], new: &[u8]) -> Re
     Ok(())
 }
 
-/// Who these accounts are.
+/// Who these accounts and API keys are.
 pub(super) fn people(conn: &mut Conn, ids: &[UserId]) -> Result<HashMap<UserId, Person>, Problem> {
     let rows: Vec<(UserId, String)> =
         users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(conn)?;
-    Ok(rows.into_iter().map(|(id, name)| (id, Person { id, name })).collect())
+    let mut names: HashMap<UserId, String> = rows.into_iter().collect();
+    let others: Vec<UserId> = ids.iter().copied().filter(|id| !names.contains_key(id)).collect();
+    if !others.is_empty() {
+        names.extend(api_keys::names(conn, &others)?);
+    }
+    Ok(names.into_iter().map(|(id, name)| (id, Person { id, name })).collect())
 }
 
 /// Whether working copies translate this article.

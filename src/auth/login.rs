@@ -1,115 +1,245 @@
-//! `/auth`: signing in, and who is signed in.
+//! `POST /auth/login`: from an email, a password and maybe a code to a sign-in.
 
 use actix_web::http::header::WWW_AUTHENTICATE;
 use actix_web::web::Data;
 use diesel::prelude::*;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::address::Client;
+use super::limits::{Attempt, LimitKey};
+use super::me::Me;
+use super::secrets::random_token;
+use super::sign_ins::NewSignIn;
 use super::tokens::LIFETIME_SECONDS;
-use super::{Caller, Role, SignedIn, UserId};
-use crate::http::problem::INVALID_CREDENTIALS;
-use crate::http::{Json, Managed, NoParameters, Operations, Problem, Query};
+use super::{Role, SignInId, UserId, second_factor, sign_ins};
+use crate::changes::SubjectKind;
+use crate::db::{Conn, Timestamp, Tx};
+use crate::http::problem::{INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED};
+use crate::http::{Json, Limited, Managed, NoParameters, Operations, Problem, Query};
 use crate::schema::users;
 use crate::state::App;
 
-/// The operations of this feature.
-pub fn operations() -> Operations {
-    Operations::new().operation(__path_log_in, log_in).operation(__path_get_me, get_me)
+/// How a refresh token begins.
+pub(super) const REFRESH_PREFIX: &str = "cdr_";
+
+/// The operations of this part.
+pub(super) fn operations() -> Operations {
+    Operations::new().operation(__path_log_in, log_in)
 }
 
-/// An email and a password.
+/// An email and a password, and a code where the account has a second factor.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Login {
+pub(crate) struct Login {
     /// The email of the account, in any case.
     #[schema(max_length = 254, min_length = 1, example = "editor@example.org")]
     email: String,
     /// Its password.
     #[schema(max_length = 128, min_length = 1, value_type = String, format = Password)]
     password: SecretString,
+    /// The present code of the authenticator app, or a recovery code; needed where the account has a second factor.
+    #[serde(default)]
+    #[schema(max_length = 40, min_length = 6, value_type = Option<String>, example = "123456")]
+    code: Option<SecretString>,
 }
 
-/// A sign-in. There is no refresh token yet: when the access token ends, sign in again.
+/// A sign-in.
 #[derive(Serialize, ToSchema)]
-pub struct SignIn {
+pub(crate) struct SignIn {
     /// Send it as `Authorization: Bearer <access_token>`.
     access_token: String,
     /// Always `Bearer` (RFC 6750).
     #[schema(example = "Bearer")]
     token_type: &'static str,
-    /// For how many seconds the token is accepted.
+    /// For how many seconds the access token is accepted.
     #[schema(example = 900)]
     expires_in: i64,
+    /// Send it to `POST /api/v1/auth/refresh` for the next pair. It works once: refresh one at a time.
+    refresh_token: String,
+    /// Whether the sign-in is good for setting up the second factor alone, because the role needs one.
+    restricted: bool,
     /// Who signed in.
     user: Me,
 }
 
-/// The signed-in account.
-#[derive(Debug, Clone, Serialize, ToSchema, Queryable, Selectable)]
-#[diesel(table_name = users)]
-pub struct Me {
-    /// The id of the account.
+impl SignIn {
+    /// What a client gets of a sign-in that stands.
+    pub(super) fn new(
+        app: &App,
+        sign_in: SignInId,
+        refresh_token: String,
+        restricted: bool,
+        user: Me,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        let access_token = app.tokens.issue(user.id(), sign_in, user.role(), now).map_err(Problem::internal)?;
+        Ok(Self { access_token, token_type: "Bearer", expires_in: LIFETIME_SECONDS, refresh_token, restricted, user })
+    }
+}
+
+/// An account as a sign-in looks at it.
+struct Account {
     id: UserId,
-    /// Its email.
-    email: String,
-    /// The person's name.
-    name: String,
-    /// What the account may do.
     role: Role,
+    password_hash: Option<String>,
+    has_second_factor: bool,
+    knows_network: bool,
 }
 
 /// Sign in
 ///
-/// Gives an access token for an email and a password. A wrong password and an unknown or disabled
-/// account get the same answer in the same time.
+/// Gives an access token and a refresh token for an email and a password, and a code where the account has a
+/// second factor. A wrong password and an unknown or disabled account get the same answer in the same time.
+/// Limited by network and by email: ten wrong passwords in fifteen minutes, with growing waits.
 #[utoipa::path(
     post, path = "/api/v1/auth/login", tag = "Sign-in",
     responses((
-        status = 401, description = "The email or the password is wrong.",
+        status = 401, description = "The email or the password is wrong; or, of type `second-factor-required`, both are right and a code is needed.",
         headers(("WWW-Authenticate" = String, description = "How to authenticate (RFC 6750, 3).")),
     ))
 )]
-pub async fn log_in(
+pub(crate) async fn log_in(
     app: Data<App>,
+    client: Client,
     _query: Query<NoParameters>,
     Json(login): Json<Login>,
-) -> Result<Managed<SignIn>, Problem> {
-    let key = login.email.trim().to_lowercase();
-    let found = app
-        .db
-        .read(move |conn| {
-            Ok::<_, Problem>(
-                users::table
-                    .filter(users::email_key.eq(key))
-                    .filter(users::disabled_at.is_null())
-                    .select((Me::as_select(), users::password_hash))
-                    .first::<(Me, String)>(conn)
-                    .optional()?,
-            )
-        })
-        .await?;
-    let (user, hash) = found.unzip();
-    let right = app.passwords.verify(login.password, hash).await?;
-    let user = user.filter(|_| right).ok_or_else(|| // RFC 9110, 15.5.2: a 401 says how to authenticate.
-        Problem::new(&INVALID_CREDENTIALS, "No enabled account has this email and this password.")
-            .with_header(WWW_AUTHENTICATE, "Bearer"))?;
-    let access_token = app.tokens.issue(user.id, user.role, app.clock.now()).map_err(Problem::internal)?;
-    Ok(Managed::new(SignIn { access_token, token_type: "Bearer", expires_in: LIFETIME_SECONDS, user }))
+) -> Result<Limited<Managed<SignIn>>, Problem> {
+    let now = app.clock.now();
+    let limit = app.limits.admit_login(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
+    let signed_in = sign_in(&app, &client, login, now).await;
+    let signed_in =
+        signed_in.map_err(|problem| limit.into_iter().fold(problem, |problem, limit| limit.tell(problem)))?;
+    Ok(Limited::new(Managed::new(signed_in), limit))
 }
 
-/// Who am I
-///
-/// The account that the access token belongs to, as it is now. Any signed-in account may ask.
-#[utoipa::path(get, path = "/api/v1/auth/me", tag = "Sign-in")]
-pub async fn get_me(
-    caller: Caller<SignedIn>,
-    app: Data<App>,
-    _query: Query<NoParameters>,
-) -> Result<Managed<Me>, Problem> {
-    let user = caller.user;
-    let me =
-        app.db.read(move |conn| Ok::<_, Problem>(users::table.find(user).select(Me::as_select()).first(conn)?)).await?;
-    Ok(Managed::new(me))
+async fn sign_in(app: &Data<App>, client: &Client, login: Login, now: Timestamp) -> Result<SignIn, Problem> {
+    let email_key = login.email.trim().to_lowercase();
+    let (key, network) = (email_key.clone(), stored_network(app, client));
+    let known = network.clone();
+    let account = app.db.read(move |conn| find(conn, &key, &known, now)).await?;
+    let lane = account.as_ref().is_some_and(|account| account.knows_network).then_some(network.as_slice());
+    let attempt = admit_email(app, &email_key, lane, now)?;
+    let hash = account.as_ref().and_then(|account| account.password_hash.clone());
+    let right = app.passwords.verify(login.password.clone(), hash).await?;
+    let Some(account) = account.filter(|_| right) else {
+        app.anonymous.note("sign_in.refuse", SubjectKind::SignIn, now);
+        return Err(refused());
+    };
+    if account.has_second_factor && login.code.is_none() {
+        app.limits.give_back(attempt);
+        return Err(code_needed("The account has a second factor: send its present code as `code`."));
+    }
+    let user = account.id;
+    let password_hash = account.password_hash.clone();
+    let needs_setup = !account.has_second_factor && app.config.second_factor_roles.contains(&account.role);
+    let refresh_token = random_token(REFRESH_PREFIX).map_err(Problem::internal)?;
+    let sign_in = SignInId::generate();
+    let new = NewSignIn {
+        id: sign_in,
+        user,
+        refresh_token: refresh_token.clone(),
+        restricted: needs_setup,
+        user_agent: client.user_agent.clone(),
+        network,
+    };
+    let (state, code) = (app.clone(), login.code);
+    let me = app.db.write(move |tx| begin(tx, &state, account, new, code, now)).await?;
+    app.limits.give_back(attempt);
+    renew_hash(app, user, login.password, password_hash).await;
+    SignIn::new(app, sign_in, refresh_token, needs_setup, me, now)
+}
+
+fn find(conn: &mut Conn, email_key: &str, network: &[u8], now: Timestamp) -> Result<Option<Account>, Problem> {
+    let found: Option<(UserId, Role, Option<String>)> = users::table
+        .filter(users::email_key.eq(email_key))
+        .filter(users::disabled_at.is_null())
+        .select((users::id, users::role, users::password_hash))
+        .first(conn)
+        .optional()?;
+    let Some((id, role, password_hash)) = found else { return Ok(None) };
+    let has_second_factor = second_factor::is_on(conn, id)?;
+    let knows_network = sign_ins::knows_network(conn, id, network, now)?;
+    Ok(Some(Account { id, role, password_hash, has_second_factor, knows_network }))
+}
+
+/// Stores the sign-in, unless the account has changed since its password was looked at.
+fn begin(
+    tx: &mut Tx<'_>,
+    app: &App,
+    seen: Account,
+    new: NewSignIn,
+    code: Option<SecretString>,
+    now: Timestamp,
+) -> Result<Me, Problem> {
+    let present: Option<Option<String>> = users::table
+        .find(seen.id)
+        .filter(users::disabled_at.is_null())
+        .filter(users::role.eq(seen.role))
+        .select(users::password_hash)
+        .first(&mut **tx)
+        .optional()?;
+    if present != Some(seen.password_hash) || second_factor::is_on(tx, seen.id)? != seen.has_second_factor {
+        return Err(refused());
+    }
+    if seen.has_second_factor {
+        let code = code.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+        if !second_factor::take(tx, app, seen.id, code, now)? {
+            app.anonymous.note("sign_in.refuse", SubjectKind::SignIn, now);
+            return Err(code_needed(
+                "The code is wrong or was used already: send the present one, or a recovery code.",
+            ));
+        }
+    }
+    sign_ins::begin(tx, new, now)?;
+    Me::of_user(tx, seen.id)
+}
+
+/// Hashes the password anew where the stored hash has another cost than new ones.
+async fn renew_hash(app: &App, user: UserId, password: SecretString, stored: Option<String>) {
+    let Some(stored) = stored.filter(|stored| app.passwords.is_outdated(stored)) else { return };
+    // The sign-in is good either way; the next one tries again.
+    let Ok(fresh) = app.passwords.hash(password).await else { return };
+    let renewed = app.db.write(move |tx| {
+        let row = users::table.find(user).filter(users::password_hash.eq(stored));
+        diesel::update(row).set(users::password_hash.eq(fresh)).execute(&mut **tx)?;
+        Ok::<_, Problem>(())
+    });
+    if let Err(error) = renewed.await {
+        tracing::warn!(%error, "a password hash could not be renewed");
+    }
+}
+
+/// The same for a wrong password, an unknown email and a disabled account.
+fn refused() -> Problem {
+    // RFC 9110, 15.5.2: a 401 says how to authenticate.
+    Problem::new(&INVALID_CREDENTIALS, "No enabled account has this email and this password.")
+        .with_header(WWW_AUTHENTICATE, "Bearer")
+}
+
+fn code_needed(detail: &str) -> Problem {
+    Problem::new(&SECOND_FACTOR_REQUIRED, detail).with_header(WWW_AUTHENTICATE, "Bearer")
+}
+
+/// The network as a limit's key.
+pub(super) fn network_key(app: &App, client: &Client) -> LimitKey {
+    app.secret.keyed_hash("limit by network", &client.network)
+}
+
+/// The network as it is remembered of an account.
+pub(super) fn stored_network(app: &App, client: &Client) -> Vec<u8> {
+    app.secret.keyed_hash("known network", &client.network)[..16].to_vec()
+}
+
+/// Counts an attempt for an email; `lane` is the network where it is one that the account is known to use.
+pub(super) fn admit_email(app: &App, email_key: &str, lane: Option<&[u8]>, now: Timestamp) -> Result<Attempt, Problem> {
+    let message = [email_key.as_bytes(), b"\0", lane.unwrap_or_default()].concat();
+    let key = app.secret.keyed_hash("limit by email", &message);
+    app.limits.admit_email(key, now).inspect_err(|_| throttled(app, now))
+}
+
+/// Counts a refusal for the audit trail.
+pub(super) fn throttled(app: &App, now: Timestamp) {
+    app.anonymous.note("sign_in.throttle", SubjectKind::SignIn, now);
 }

@@ -2,11 +2,29 @@
 //!
 //! A permission is a type in a handler's signature, [`Caller<P>`]: without it the handler does not run,
 //! and the document and the policy test read it off there. The role that counts is the account's
-//! present one, read with every request; the token only says who signed in.
+//! present one, and whether the sign-in or API key still stands is asked with every request: one read by
+//! primary key, so that what is ended has ended.
 
-pub mod login;
+pub mod address;
+pub mod api_keys;
+pub mod files;
+pub mod keys;
+pub mod limits;
+mod login;
+mod me;
+pub mod password_links;
 pub mod passwords;
+pub mod secrets;
+pub mod sign_ins;
 pub mod tokens;
+
+mod eddsa;
+mod key_set;
+mod redeem;
+mod refresh;
+mod roles;
+mod second_factor;
+mod sessions;
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -15,83 +33,48 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpRequest, web};
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
-use diesel::prelude::*;
-use diesel::serialize::{IsNull, Output as SqlOutput, ToSql};
-use diesel::sql_types::Text;
-use diesel::sqlite::{Sqlite, SqliteValue};
-use diesel::{deserialize, serialize};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use crate::db::{Conn, Id};
-use crate::http::problem::{FORBIDDEN, UNAUTHENTICATED};
-use crate::http::{Description, Input, Problem};
-use crate::schema::users;
+pub use self::roles::Role;
+use crate::changes::Who;
+use crate::db::Id;
+use crate::http::problem::{FORBIDDEN, SECOND_FACTOR_SETUP_REQUIRED, UNAUTHENTICATED};
+use crate::http::{Description, Input, Operations, Problem};
 use crate::state::App;
+
+/// The operations of this feature.
+pub(crate) fn operations() -> Operations {
+    Operations::new()
+        .merge(login::operations())
+        .merge(refresh::operations())
+        .merge(key_set::operations())
+        .merge(me::operations())
+        .merge(second_factor::operations())
+        .merge(sessions::operations())
+        .merge(api_keys::operations())
+        .merge(password_links::operations())
+        .merge(redeem::operations())
+}
+
+pub(crate) use self::redeem::register_pages;
+pub(crate) use self::second_factor::remove as remove_second_factor;
 
 /// Marks the id of an account.
 #[derive(Debug, Clone, Copy)]
 pub struct UserKind;
-/// The id of an account.
+/// The id of an account, or of an API key that acts in its place.
 pub type UserId = Id<UserKind>;
 
-/// What an account may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, AsExpression, FromSqlRow)]
-#[serde(rename_all = "snake_case")]
-#[diesel(sql_type = Text)]
-pub enum Role {
-    /// Writes own drafts.
-    Contributor,
-    /// Also publishes own articles.
-    Author,
-    /// All content, taxonomy and the site.
-    Editor,
-    /// Contact submissions and nothing else.
-    Intake,
-    /// All that an editor may, and users, keys and the audit trail; not contact submissions.
-    Admin,
-}
+/// Marks the id of a sign-in.
+#[derive(Debug, Clone, Copy)]
+pub struct SignInKind;
+/// The id of a sign-in: the `sid` of its access tokens.
+pub type SignInId = Id<SignInKind>;
 
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 5] = [Self::Contributor, Self::Author, Self::Editor, Self::Intake, Self::Admin];
-
-    /// The role's name in the API and the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Contributor => "contributor",
-            Self::Author => "author",
-            Self::Editor => "editor",
-            Self::Intake => "intake",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-
-    /// Whether the role reaches every article, not only the caller's own.
-    pub const fn edits_all_articles(self) -> bool {
-        matches!(self, Self::Editor | Self::Admin)
-    }
-}
-
-impl ToSql<Text, Sqlite> for Role {
-    fn to_sql<'b>(&'b self, out: &mut SqlOutput<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(self.name());
-        Ok(IsNull::No)
-    }
-}
-
-impl diesel::deserialize::FromSql<Text, Sqlite> for Role {
-    fn from_sql(mut value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
-        Self::from_name(value.read_text()).ok_or_else(|| "a role that this program does not know".into())
-    }
-}
+/// Marks the id of an API key.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiKeyKind;
+/// The id of an API key.
+pub type ApiKeyId = Id<ApiKeyKind>;
 
 /// A permission, as a type.
 pub trait Permission: 'static {
@@ -99,10 +82,14 @@ pub trait Permission: 'static {
     const NAME: &'static str;
     /// The roles that have it.
     const ROLES: &'static [Role];
+    /// Whether API keys may have it, too.
+    const API_KEYS: bool;
+    /// Whether a sign-in has it that is good for setting up the second factor alone.
+    const RESTRICTED: bool;
 }
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident $text:literal: $($role:ident)*;)*) => {
+    ($($(#[$doc:meta])* $name:ident $text:literal: $($role:ident)* $(, api_keys $keys:literal, restricted $restricted:literal)?;)*) => {
         $(
             $(#[$doc])*
             #[derive(Debug)]
@@ -110,51 +97,96 @@ macro_rules! permissions {
             impl Permission for $name {
                 const NAME: &'static str = $text;
                 const ROLES: &'static [Role] = &[$(Role::$role),*];
+                const API_KEYS: bool = true $(&& $keys)?;
+                const RESTRICTED: bool = false $(|| $restricted)?;
             }
         )*
     };
 }
 
 permissions! {
-    /// To be signed in.
+    /// Being signed in, whatever the role.
     SignedIn "signed_in": Contributor Author Editor Intake Admin;
-    /// To read and write articles: own ones, or all as an editor.
+    /// Changing the own account: a person's business, no program's.
+    ManageOwnAccount "manage_own_account": Contributor Author Editor Intake Admin, api_keys false, restricted false;
+    /// Setting up the own second factor, and signing out.
+    SetUpSecondFactor "set_up_second_factor": Contributor Author Editor Intake Admin, api_keys false, restricted true;
+    /// Writing articles: own ones, or all for editors and admins.
     EditArticles "edit_articles": Contributor Author Editor Admin;
-    /// To publish and withdraw articles: own ones, or all as an editor.
+    /// Publishing and withdrawing articles: own ones, or all for editors and admins.
     PublishArticles "publish_articles": Author Editor Admin;
-    /// To read authors, categories and the site in management.
+    /// Reading authors, categories and the site as management shows them.
     ReadTaxonomy "read_taxonomy": Contributor Author Editor Admin;
-    /// To write authors, categories and the site.
+    /// Writing authors, categories and the site.
     EditTaxonomy "edit_taxonomy": Editor Admin;
-    /// To manage accounts.
+    /// Managing accounts, their sign-ins and API keys.
     ManageUsers "manage_users": Admin;
-    /// To read the audit trail.
+    /// Reading the audit trail.
     ReadAudit "read_audit": Admin;
 }
 
-/// The signed-in person, who has the permission `P`.
+/// The caller, who has the permission `P`.
 pub struct Caller<P> {
-    /// Whose account it is.
-    pub user: UserId,
-    /// The account's present role.
-    pub role: Role,
+    actor: Actor,
     permission: PhantomData<fn() -> P>,
 }
 
 impl<P> Caller<P> {
     /// Who is calling, without the proof of a permission.
     pub fn actor(&self) -> Actor {
-        Actor { user: self.user, role: self.role }
+        self.actor
     }
+
+    /// Who is calling, for the logs.
+    pub fn who(&self) -> Who {
+        self.actor.who()
+    }
+
+    /// Whose account it is; for a program's API key, the key in its place.
+    pub fn user(&self) -> UserId {
+        self.actor.user
+    }
+
+    /// The sign-in that the call came from; none for an API key.
+    pub fn sign_in(&self) -> Option<SignInId> {
+        match self.actor.credential {
+            Credential::SignIn(id) => Some(id),
+            Credential::OwnKey(_) | Credential::Program(_) => None,
+        }
+    }
+}
+
+/// By what a caller has shown who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// An access token of this sign-in.
+    SignIn(SignInId),
+    /// One of the account's own API keys.
+    OwnKey(ApiKeyId),
+    /// The API key of a program, which has no account.
+    Program(ApiKeyId),
 }
 
 /// Who does something, for rules about single resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actor {
-    /// The account.
+    /// The account; for a program's API key, the key in its place.
     pub user: UserId,
-    /// Its present role.
+    /// Its present role; that of the API key where the key may do less.
     pub role: Role,
+    /// By what it was shown.
+    pub credential: Credential,
+}
+
+impl Actor {
+    /// Who it is, for the logs.
+    pub fn who(self) -> Who {
+        match self.credential {
+            Credential::SignIn(_) => Who::User(self.user),
+            Credential::OwnKey(key) => Who::OwnKey(self.user, key),
+            Credential::Program(key) => Who::Program(key),
+        }
+    }
 }
 
 impl<P: Permission> FromRequest for Caller<P> {
@@ -174,25 +206,36 @@ impl<P: Permission> FromRequest for Caller<P> {
 impl<P: Permission> Input for Caller<P> {
     fn describe(description: &mut Description) {
         let roles: Vec<_> = P::ROLES.iter().map(|role| role.name()).collect();
-        description.requires(P::NAME, &roles, P::ROLES.len() == Role::ALL.len());
+        let for_everybody = P::ROLES.len() == Role::ALL.len() && P::API_KEYS && P::RESTRICTED;
+        description.requires(P::NAME, &roles, for_everybody);
+        description.member("x-api-keys", P::API_KEYS);
         description.header("401", "WWW-Authenticate", "How to authenticate (RFC 6750, 3).");
     }
 }
 
 async fn authenticate<P: Permission>(app: &App, token: String) -> Result<Caller<P>, Problem> {
-    let claims = app.tokens.verify(&token, app.clock.now()).map_err(|_| unauthenticated(true))?;
-    let role = app.db.read(move |conn| present_role(conn, claims.sub)).await?;
-    let role = role.ok_or_else(|| unauthenticated(true))?;
-    if !P::ROLES.contains(&role) {
-        let detail = format!("The role {} does not have the permission {}.", role.name(), P::NAME);
+    let now = app.clock.now();
+    let (actor, restricted) = if api_keys::looks_like_one(&token) {
+        (api_keys::authenticate(app, &token, now).await?, false)
+    } else {
+        let claims = app.tokens.verify(&token, now).map_err(|_| unauthenticated(true))?;
+        let standing = sign_ins::standing(app, claims.sid, claims.sub, now).await?;
+        let role = standing.role;
+        (Actor { user: claims.sub, role, credential: Credential::SignIn(claims.sid) }, standing.restricted)
+    };
+    if restricted && !P::RESTRICTED {
+        let detail = "Your role needs a second factor: set it up with `POST /api/v1/auth/me/second-factor` first.";
+        return Err(Problem::new(&SECOND_FACTOR_SETUP_REQUIRED, detail));
+    }
+    if !P::API_KEYS && !matches!(actor.credential, Credential::SignIn(_)) {
+        let detail = format!("An API key does not have the permission {}; sign in instead.", P::NAME);
         return Err(Problem::new(&FORBIDDEN, detail));
     }
-    Ok(Caller { user: claims.sub, role, permission: PhantomData })
-}
-
-/// The role of an enabled account.
-fn present_role(conn: &mut Conn, user: UserId) -> Result<Option<Role>, Problem> {
-    Ok(users::table.find(user).filter(users::disabled_at.is_null()).select(users::role).first(conn).optional()?)
+    if !P::ROLES.contains(&actor.role) {
+        let detail = format!("The role {} does not have the permission {}.", actor.role.name(), P::NAME);
+        return Err(Problem::new(&FORBIDDEN, detail));
+    }
+    Ok(Caller { actor, permission: PhantomData })
 }
 
 /// The token of the `Authorization` header (RFC 6750, 2.1).
@@ -209,7 +252,7 @@ fn bearer_token(req: &HttpRequest) -> Result<String, Problem> {
 /// RFC 6750, 3.1: a request without a token learns no error code, one with a bad token does.
 fn unauthenticated(sent_one: bool) -> Problem {
     let (detail, challenge) = if sent_one {
-        ("The access token is not valid, or not any more; sign in again.", "Bearer error=\"invalid_token\"")
+        ("The access token or API key is not valid, or not any more; sign in again.", "Bearer error=\"invalid_token\"")
     } else {
         ("Send `Authorization: Bearer <access token>`; `POST /api/v1/auth/login` gives one.", "Bearer")
     };

@@ -60,6 +60,15 @@ impl Passwords {
         Ok(right && known)
     }
 
+    /// Whether a stored hash has another cost than new ones: then its password is hashed anew at the next sign-in.
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        let present = |hash: &PasswordHash| {
+            let params = Params::try_from(hash).ok()?;
+            Some((params.m_cost(), params.t_cost()) == (self.cost.memory_kib, self.cost.passes))
+        };
+        !PasswordHash::new(stored).is_ok_and(|hash| present(&hash) == Some(true))
+    }
+
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let _admitted = self.admitted.try_acquire().map_err(|_| Problem::overloaded())?;
         let _running = self.running.acquire().await.map_err(Problem::internal)?;

@@ -1,31 +1,24 @@
 //! Access tokens: JWTs signed with Ed25519 (RFC 8037), profiled as RFC 9068 and RFC 8725 advise.
 //!
 //! Only `EdDSA` is accepted, `typ` is compared, and every claim is required. Time is checked here and
-//! not by the library, so that it comes from the program's one clock. `sid` names the sign-in: its
-//! revocation hangs there.
+//! not by the library, so that it comes from the program's one clock. `sid` names the sign-in: whether that
+//! still stands is asked with each request, so a token ends with it.
 
-use std::fs;
-use std::io::Write;
-use std::path::Path;
-
-use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-use super::{Role, UserId};
+use super::keys::KeyRing;
+use super::{Role, SignInId, UserId};
+use crate::config::Config;
 use crate::db::Timestamp;
-use crate::http::conditional::base64url;
 
 /// How long an access token lasts, in seconds.
 pub const LIFETIME_SECONDS: i64 = 15 * 60;
+/// By how many seconds two clocks may differ (RFC 7519, 4.1.4, allows some leeway).
+const LEEWAY_SECONDS: i64 = 5;
 const TYPE: &str = "at+jwt";
 /// Longer than any token of ours; a longer one is not even decoded.
 const MAX_TOKEN: usize = 4096;
-const KEY_FILE: &str = "access-token.pem";
 
 /// What an access token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,22 +30,24 @@ pub struct Claims {
     /// Whose it is.
     pub sub: UserId,
     /// Which sign-in it came from.
-    pub sid: Uuid,
+    pub sid: SignInId,
     /// The role at sign-in; the account's present one decides.
     pub role: Role,
     /// When it was issued, in seconds since 1970.
     pub iat: i64,
     /// When it ends, in seconds since 1970.
     pub exp: i64,
+    /// Before when it is not valid, in seconds since 1970. Ours have none; one that is there counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
 }
 
 /// Signs and verifies access tokens.
 pub struct Tokens {
-    kid: String,
-    signing: EncodingKey,
-    verifying: DecodingKey,
+    /// The keys that do it.
+    pub keys: KeyRing,
     issuer: String,
-    audience: String,
+    validation: Validation,
 }
 
 /// A token that is not accepted. Why is nobody's business.
@@ -61,53 +56,33 @@ pub struct Tokens {
 pub struct Refused;
 
 impl Tokens {
-    /// Reads the key pair of a directory, and makes both where there is none.
+    /// Reads the keys, and makes them where there are none.
     ///
     /// # Errors
-    /// A sentence that names the file and what is wrong with it.
-    pub fn open(key_dir: &Path, public_url: &str) -> Result<Self, String> {
-        let file = key_dir.join(KEY_FILE);
-        let pem = match fs::read_to_string(&file) {
-            Ok(pem) => pem,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => generate(key_dir, &file)?,
-            Err(error) => return Err(format!("{} can't be read: {error}", file.display())),
-        };
-        Self::from_pem(&pem, public_url)
-            .ok_or_else(|| format!("{} does not hold an Ed25519 private key as PKCS#8 PEM", file.display()))
+    /// A sentence that names the file or setting and what is wrong with it.
+    pub fn open(config: &Config) -> Result<Self, String> {
+        let (issuer, audience) = (config.public_url.clone(), audience(&config.public_url));
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.set_issuer(&[&issuer]);
+        validation.set_audience(&[&audience]);
+        validation.validate_exp = false;
+        Ok(Self { keys: KeyRing::open(config)?, issuer, validation })
     }
 
-    fn from_pem(pem: &str, public_url: &str) -> Option<Self> {
-        let key = SigningKey::from_pkcs8_pem(pem).ok()?;
-        let public = key.verifying_key();
-        let public_pem = public.to_public_key_pem(LineEnding::LF).ok()?;
-        Some(Self {
-            kid: base64url(&Sha256::digest(public.as_bytes())[..12]),
-            signing: EncodingKey::from_ed_pem(pem.as_bytes()).ok()?,
-            verifying: DecodingKey::from_ed_pem(public_pem.as_bytes()).ok()?,
-            issuer: public_url.to_owned(),
-            audience: format!("{public_url}/api/v1"),
-        })
-    }
-
-    /// Issues a token for a new sign-in.
+    /// Issues a token of a sign-in.
     ///
     /// # Errors
     /// Where signing fails: a fault of ours.
-    pub fn issue(&self, user: UserId, role: Role, now: Timestamp) -> Result<String, String> {
+    pub fn issue(&self, sub: UserId, sid: SignInId, role: Role, now: Timestamp) -> Result<String, String> {
         let iat = now.unix_seconds();
-        let claims = Claims {
-            iss: self.issuer.clone(),
-            aud: self.audience.clone(),
-            sub: user,
-            sid: Uuid::now_v7(),
-            role,
-            iat,
-            exp: iat + LIFETIME_SECONDS,
-        };
+        let (iss, aud) = (self.issuer.clone(), audience(&self.issuer));
+        let claims = Claims { iss, aud, sub, sid, role, iat, exp: iat + LIFETIME_SECONDS, nbf: None };
+        let keys = self.keys.present();
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
-        header.kid = Some(self.kid.clone());
-        jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|error| error.to_string())
+        header.kid = Some(keys.kid.clone());
+        jsonwebtoken::encode(&header, &claims, &keys.signing).map_err(|error| error.to_string())
     }
 
     /// Verifies a token.
@@ -120,69 +95,43 @@ impl Tokens {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refused)?;
         let typed = header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE));
-        if header.alg != Algorithm::EdDSA || !typed || header.kid.as_deref() != Some(self.kid.as_str()) {
+        if header.alg != Algorithm::EdDSA || !typed {
             return Err(Refused);
         }
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.audience]);
-        validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation).map_err(|_| Refused)?.claims;
+        // Whatever key a token brings along (`jwk`, `jku`, `x5u`) is not looked at.
+        let key = header.kid.and_then(|kid| self.keys.verifying(&kid, now)).ok_or(Refused)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation).map_err(|_| Refused)?.claims;
         let now = now.unix_seconds();
-        // Our own clock signed it: a token from the future is not ours.
-        if claims.exp <= now || claims.iat > now + 5 { Err(Refused) } else { Ok(claims) }
+        let begins = claims.iat.max(claims.nbf.unwrap_or(claims.iat));
+        // Our own clock signed it, so an end is an end; another node's may run a little ahead.
+        if claims.exp <= now || begins > now + LEEWAY_SECONDS { Err(Refused) } else { Ok(claims) }
     }
 }
 
-fn generate(key_dir: &Path, file: &Path) -> Result<String, String> {
-    let mut seed = [0_u8; 32];
-    getrandom::fill(&mut seed).map_err(|error| format!("the system gives no random numbers: {error}"))?;
-    let pem = SigningKey::from_bytes(&seed)
-        .to_pkcs8_pem(LineEnding::LF)
-        .map_err(|error| format!("the token key can't be encoded: {error}"))?;
-    make_private_dir(key_dir).map_err(|error| format!("{} can't be made: {error}", key_dir.display()))?;
-    write_private(file, pem.as_bytes()).map_err(|error| format!("{} can't be written: {error}", file.display()))?;
-    Ok(pem.as_str().to_owned())
-}
-
-/// Makes a directory that only its owner may enter; what is there already is narrowed.
-///
-/// # Errors
-/// What the file system says.
-pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(dir)?;
-    restrict(dir, 0o700)
-}
-
-fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut handle = options.open(file)?;
-    handle.write_all(bytes)?;
-    handle.sync_all()
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path, mode: u32) -> std::io::Result<()> {
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn restrict(_: &Path, _: u32) -> std::io::Result<()> {
-    Ok(())
+fn audience(public_url: &str) -> String {
+    format!("{public_url}/api/v1")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys;
     use super::*;
+
+    fn config(dir: &std::path::Path, public_url: &str) -> Config {
+        let mut config = Config::load(|_| None).unwrap();
+        config.key_dir = dir.to_owned();
+        public_url.clone_into(&mut config.public_url);
+        config
+    }
 
     fn tokens() -> (tempfile::TempDir, Tokens) {
         let dir = tempfile::tempdir().unwrap();
-        let tokens = Tokens::open(dir.path(), "https://cms.example.org").unwrap();
+        let tokens = Tokens::open(&config(dir.path(), "https://cms.example.org")).unwrap();
         (dir, tokens)
+    }
+
+    fn issue(tokens: &Tokens, now: Timestamp) -> String {
+        tokens.issue(UserId::generate(), SignInId::generate(), Role::Editor, now).unwrap()
     }
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
@@ -190,9 +139,10 @@ mod tests {
     #[test]
     fn a_token_says_who_signed_in_until_it_ends() {
         let (_dir, tokens) = tokens();
-        let user = UserId::generate();
-        let token = tokens.issue(user, Role::Editor, NOW).unwrap();
-        assert_eq!(tokens.verify(&token, NOW).unwrap().sub, user);
+        let (user, sign_in) = (UserId::generate(), SignInId::generate());
+        let token = tokens.issue(user, sign_in, Role::Editor, NOW).unwrap();
+        let claims = tokens.verify(&token, NOW).unwrap();
+        assert_eq!((claims.sub, claims.sid), (user, sign_in));
         assert!(tokens.verify(&token, NOW.plus_seconds(LIFETIME_SECONDS - 1)).is_ok());
         assert!(tokens.verify(&token, NOW.plus_seconds(LIFETIME_SECONDS)).is_err());
         assert!(tokens.verify(&token, NOW.plus_seconds(-60)).is_err());
@@ -201,12 +151,47 @@ mod tests {
     #[test]
     fn a_key_pair_is_kept_and_another_ones_tokens_are_foreign() {
         let (dir, first) = tokens();
-        let token = first.issue(UserId::generate(), Role::Admin, NOW).unwrap();
-        let again = Tokens::open(dir.path(), "https://cms.example.org").unwrap();
-        assert!(again.verify(&token, NOW).is_ok());
-        let elsewhere = Tokens::open(dir.path(), "https://other.example.org").unwrap();
-        assert!(elsewhere.verify(&token, NOW).is_err());
+        let token = issue(&first, NOW);
+        let open = |url| Tokens::open(&config(dir.path(), url)).unwrap();
+        assert!(open("https://cms.example.org").verify(&token, NOW).is_ok());
+        assert!(open("https://other.example.org").verify(&token, NOW).is_err());
         let (_dir, foreign) = tokens();
         assert!(foreign.verify(&token, NOW).is_err());
+    }
+
+    #[test]
+    fn a_running_server_notices_a_rotation_and_accepts_the_former_keys_tokens_until_they_end() {
+        let (dir, tokens) = tokens();
+        let config = config(dir.path(), "https://cms.example.org");
+        let before = issue(&tokens, NOW);
+        let fresh = keys::rotate(&config, NOW).unwrap();
+        let after = issue(&tokens, NOW);
+        assert_eq!(jsonwebtoken::decode_header(&after).unwrap().kid, Some(fresh.kid.clone()));
+        let elsewhere = Tokens::open(&config).unwrap();
+        for tokens in [&tokens, &elsewhere] {
+            assert!(tokens.verify(&before, NOW).is_ok() && tokens.verify(&after, NOW).is_ok());
+            assert_eq!(tokens.keys.key_set(NOW).keys.len(), 2);
+            assert_eq!(tokens.keys.key_set(NOW).keys[0].kid, fresh.kid);
+        }
+        let over = NOW.plus_seconds(2 * LIFETIME_SECONDS);
+        assert_eq!(tokens.keys.key_set(over).keys.len(), 1);
+        assert_eq!(keys::list(&config, over).unwrap(), [fresh]);
+        keys::rotate(&config, over).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the first key's file is gone");
+    }
+
+    #[test]
+    fn a_key_by_setting_is_used_and_nothing_is_written() {
+        let (dir, tokens) = tokens();
+        let token = issue(&tokens, NOW);
+        let pem = std::fs::read_to_string(dir.path().join("access-token.pem")).unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        let mut config = config(&empty.path().join("keys"), "https://cms.example.org");
+        config.token_keys = Some(crate::config::GivenKeys { signing: pem.clone().into(), former: String::new() });
+        assert!(Tokens::open(&config).unwrap().verify(&token, NOW).is_ok());
+        assert!(keys::rotate(&config, NOW).unwrap_err().contains("COPYDESK_TOKEN_FORMER_KEYS"));
+        assert!(!config.key_dir.exists());
+        config.token_keys = Some(crate::config::GivenKeys { signing: pem.into(), former: "no key".into() });
+        assert!(Tokens::open(&config).err().unwrap().contains("COPYDESK_TOKEN_FORMER_KEYS"));
     }
 }

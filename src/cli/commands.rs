@@ -1,20 +1,19 @@
 //! What the commands do.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal;
 
-use super::{Command, UserCommand, lock, tell};
-use crate::auth::passwords;
-use crate::auth::tokens::make_private_dir;
-use crate::changes::Who;
+use super::{Command, KeysCommand, lock, tell, user};
+use crate::auth::files::make_private_dir;
+use crate::auth::keys;
 use crate::config::Config;
 use crate::db::Db;
 use crate::http::Problem;
 use crate::state::{App, Clock};
-use crate::users::{self, NewUser};
+use crate::users;
 use crate::{demo, generate, server, telemetry};
 
 /// Runs a command.
@@ -26,7 +25,8 @@ pub(super) fn run(command: Command, config: Config) -> Result<(), String> {
     let runtime = actix_web::rt::System::new();
     match command {
         Command::Serve { demo } => runtime.block_on(serve(config, demo)),
-        Command::User(command) => runtime.block_on(user(command, config)),
+        Command::User(command) => runtime.block_on(user::run(command, config)),
+        Command::Keys(command) => keys_command(command, &config),
         Command::Migrate => {
             let _lock = locked(&config)?;
             open_database(&config)?;
@@ -38,12 +38,12 @@ pub(super) fn run(command: Command, config: Config) -> Result<(), String> {
     }
 }
 
-fn print(text: &str) -> Result<(), String> {
+pub(super) fn print(text: &str) -> Result<(), String> {
     let written = std::io::stdout().write_all(text.as_bytes());
     written.map_err(|error| format!("standard output can't be written: {error}"))
 }
 
-fn sentence(problem: &Problem) -> String {
+pub(super) fn sentence(problem: &Problem) -> String {
     let faults: Vec<_> = problem
         .faults()
         .iter()
@@ -62,7 +62,7 @@ fn prepare_data_dir(config: &Config) -> Result<(), String> {
         .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))
 }
 
-fn open_database(config: &Config) -> Result<Db, String> {
+pub(super) fn open_database(config: &Config) -> Result<Db, String> {
     prepare_data_dir(config)?;
     Db::open(&config.database).map_err(|error| error.to_string())
 }
@@ -76,10 +76,37 @@ async fn serve(config: Config, with_demo: bool) -> Result<(), String> {
     let handle = running.handle.clone();
     actix_web::rt::spawn(async move {
         stop_signal().await;
-        tell("Stopping: requests in flight are finished first.");
+        tell("Stopping: requests in flight are finished first. Once more stops at once.");
+        let again = handle.clone();
+        actix_web::rt::spawn(async move {
+            stop_signal().await;
+            again.stop(false).await;
+        });
         handle.stop(true).await;
     });
-    running.server.await.map_err(|error| format!("the server failed: {error}"))
+    running.serve().await.map_err(|error| format!("the server failed: {error}"))
+}
+
+fn keys_command(command: KeysCommand, config: &Config) -> Result<(), String> {
+    prepare_data_dir(config)?;
+    let now = Clock::default().now();
+    match command {
+        KeysCommand::Rotate => {
+            let fresh = keys::rotate(config, now)?;
+            tell(&format!(
+                "The key {} signs from now on; tokens of the former one are accepted until they end.",
+                fresh.kid
+            ));
+            Ok(())
+        }
+        KeysCommand::List => {
+            let line = |key: &keys::KeyInfo| match key.until {
+                None => format!("{}  signs\n", key.kid),
+                Some(until) => format!("{}  verifies until {until}\n", key.kid),
+            };
+            print(&keys::list(config, now)?.iter().map(line).collect::<String>())
+        }
+    }
 }
 
 async fn add_demo(app: &App) -> Result<Option<String>, String> {
@@ -108,8 +135,25 @@ async fn greet(running: &server::Running, welcome: Option<String>) -> Result<(),
         tell("There is no account yet. Create the first one in another terminal:");
         tell("  copydesk user create --email you@example.org --name You --role admin --password-stdin");
     }
+    for warning in warnings(config) {
+        tell(&format!("  Warning: {warning}"));
+    }
     tell("Stop it with Ctrl-C.");
     Ok(())
+}
+
+/// What a site that is open to the world should not leave as it is.
+fn warnings(config: &Config) -> Vec<&'static str> {
+    if !config.public_url.starts_with("https://") {
+        return Vec::new();
+    }
+    let no_second_factor = config.second_factor_roles.is_empty().then_some(
+        "no role needs a second factor; COPYDESK_SECOND_FACTOR_ROLES=admin,intake asks for one where it matters most.",
+    );
+    let keys_beside_data = (config.token_keys.is_none() && config.key_dir.starts_with(&config.data_dir)).then_some(
+        "the keys lie beside the database, so a copy of the data directory holds both; COPYDESK_KEY_DIR parts them.",
+    );
+    no_second_factor.into_iter().chain(keys_beside_data).collect()
 }
 
 /// Ctrl-C or SIGTERM.
@@ -127,47 +171,6 @@ async fn stop_signal() {
     }
     #[cfg(not(unix))]
     drop(signal::ctrl_c().await);
-}
-
-async fn user(command: UserCommand, config: Config) -> Result<(), String> {
-    let db = open_database(&config)?;
-    let now = Clock::default().now();
-    let done = match command {
-        UserCommand::Create { email, name, role, .. } => {
-            users::check_email(&email)?;
-            let hash = read_password(&config, &email, &name)?;
-            let (new, told) = (NewUser { email: email.clone(), name, role }, role);
-            db.write(move |tx| users::insert(tx, &new, hash, Who::CommandLine, now))
-                .await
-                .map(|_| format!("The account {email} was created with the role {}.", told.name()))
-        }
-        UserCommand::List => {
-            let all = db.read(users::list_all).await.map_err(|problem| sentence(&problem))?;
-            return print(&users::table(&all));
-        }
-        UserCommand::SetPassword { email, .. } => {
-            let hash = read_password(&config, &email, "")?;
-            let told = format!("The password of {email} was set.");
-            db.write(move |tx| users::set_password(tx, &email, hash, Who::CommandLine, now)).await.map(|()| told)
-        }
-        UserCommand::Disable { email } => {
-            let told = format!("The account {email} is disabled.");
-            db.write(move |tx| users::set_disabled(tx, &email, true, Who::CommandLine, now)).await.map(|()| told)
-        }
-    };
-    tell(&done.map_err(|problem: Problem| sentence(&problem))?);
-    Ok(())
-}
-
-fn read_password(config: &Config, email: &str, name: &str) -> Result<String, String> {
-    if std::io::stdin().is_terminal() {
-        tell("Type the password, then Enter (it is shown as you type; a pipe hides it):");
-    }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("standard input can't be read: {error}"))?;
-    let password = line.trim_end_matches(['\r', '\n']);
-    users::check_password(password, email, name)?;
-    passwords::hash(config.password_cost, password)
 }
 
 async fn generate_articles(config: Config, number: u64) -> Result<(), String> {

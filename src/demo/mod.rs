@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::articles::import::Import;
 use crate::articles::{ArticleId, Content};
-use crate::auth::{Actor, Role};
+use crate::auth::{Actor, Credential, Role, SignInId};
 use crate::authors::{self, AuthorContent, AuthorId};
 use crate::categories::{self, CategoryContent, CategoryId};
 use crate::changes::Who;
@@ -78,8 +78,8 @@ pub(crate) async fn add(app: &App) -> Result<Option<Added>, Problem> {
         .db
         .write(move |tx| {
             let admin = NewUser { email: ADMIN_EMAIL.to_owned(), name: "Demo Admin".to_owned(), role: Role::Admin };
-            let user = users::insert(tx, &admin, hash, Who::CommandLine, now)?;
-            let actor = Actor { user, role: Role::Admin };
+            let user = users::insert(tx, &admin, Some(hash), Who::CommandLine, now)?;
+            let actor = Actor { user, role: Role::Admin, credential: Credential::SignIn(SignInId::generate()) };
             let sample = |text| serde_json::from_str::<serde_json::Value>(text).map_err(Problem::internal);
             site::replace(tx, parse::<SiteContent>(sample(include_str!("site.json"))?)?, Who::CommandLine, now)?;
             for author in parse::<Vec<AuthorContent>>(sample(include_str!("authors.json"))?)? {

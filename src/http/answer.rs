@@ -253,6 +253,36 @@ pub struct Created<T> {
     row_version: i64,
 }
 
+/// What a `POST` made that has no version, since it is never changed: `201` with `Location`.
+pub struct Made<T> {
+    value: T,
+    location: String,
+}
+
+impl<T> Made<T> {
+    /// Something at `location`.
+    pub fn new(value: T, location: String) -> Self {
+        Self { value, location }
+    }
+}
+
+impl<T: Serialize> Responder for Made<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        private(StatusCode::CREATED, None).insert_header((header::LOCATION, self.location)).json(self.value)
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Made<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        description.response("201", "What was made.", Some(&schema));
+        description.header("201", "Location", "The address of the new resource, a relative reference.");
+        description.header("201", "Cache-Control", "Always `no-store`.");
+    }
+}
+
 impl<T> Created<T> {
     /// A resource at `location`; `None` where `validate_only` was asked for.
     pub fn new(value: T, location: Option<String>, row_version: i64) -> Self {

@@ -97,11 +97,32 @@ impl Description {
         response
     }
 
-    /// Adds a response header to a status.
+    /// Adds a member of the operation's own, such as an extension.
+    pub fn member(&mut self, name: &str, value: impl Into<Value>) {
+        self.operation.insert(name.to_owned(), value.into());
+    }
+
+    /// The statuses that are described so far.
+    pub fn statuses(&self) -> Vec<String> {
+        let responses = self.operation.get("responses").and_then(Value::as_object);
+        responses.map(|all| all.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Adds a response header that a status always has.
     pub fn header(&mut self, status: &str, name: &str, description: &str) {
+        self.add_header(status, name, description, true);
+    }
+
+    /// Adds a response header that a status may have.
+    pub fn optional_header(&mut self, status: &str, name: &str, description: &str) {
+        self.add_header(status, name, description, false);
+    }
+
+    fn add_header(&mut self, status: &str, name: &str, description: &str, required: bool) {
         let response = self.response(status, "", None);
         let headers = object(response.entry("headers").or_insert_with(|| json!({})));
-        headers.insert(name.to_owned(), json!({ "description": description, "schema": { "type": "string" } }));
+        let header = json!({ "description": description, "required": required, "schema": { "type": "string" } });
+        headers.insert(name.to_owned(), header);
     }
 
     /// Adds a status that is answered with a problem.
@@ -406,6 +427,19 @@ pub fn answer_other_method(method: &Method, allow: &str) -> Result<HttpResponse,
         return Ok(HttpResponse::NoContent().insert_header((ALLOW, allow)).finish());
     }
     Err(Problem::new(&METHOD_NOT_ALLOWED, format!("Use one of: {allow}.")).with_header(ALLOW, allow))
+}
+
+/// A page that `GET` and `HEAD` reach; other methods are refused with `Allow`.
+pub fn page<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let reading = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    web::resource(path)
+        .route(reading.to(handler))
+        .default_service(web::to(|method: Method| async move { answer_other_method(&method, "GET, HEAD, OPTIONS") }))
 }
 
 /// A handler whose panic becomes an opaque `500` inside the resource, so that the answer still

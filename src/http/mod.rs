@@ -13,9 +13,10 @@ pub mod page;
 pub mod path;
 pub mod problem;
 pub mod query;
+pub mod rate_limit;
 pub mod schema;
 
-pub use self::answer::{CachePolicy, Created, Delivered, Managed, NoContent, Strict, Versioned, WriteOptions};
+pub use self::answer::{CachePolicy, Created, Delivered, Made, Managed, NoContent, Strict, Versioned, WriteOptions};
 pub use self::api::{Description, Input, Operations, Output};
 pub use self::body::{Json, PatchJson};
 pub use self::conditional::IfMatch;
@@ -25,3 +26,4 @@ pub use self::page::{Found, ListOf, SortKind, SortValue, Sorted, Start};
 pub use self::path::{Path, PathParameter};
 pub use self::problem::{Fault, Problem};
 pub use self::query::{ListQuery, NoParameters, Query};
+pub use self::rate_limit::{Limited, RateLimit, RatePolicy};

@@ -164,6 +164,13 @@ pub struct Page {
     pub total_pages: Option<i64>,
 }
 
+impl Page {
+    /// A list that has one part alone, of so many items at most.
+    pub fn whole(limit: u32) -> Self {
+        Self { limit, next_cursor: None, number: None, total_items: None, total_pages: None }
+    }
+}
+
 /// A part of a list.
 #[derive(Debug, Clone, Serialize)]
 pub struct ListOf<T> {

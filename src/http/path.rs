@@ -46,6 +46,32 @@ impl<T: PathParameter> FromRequest for Path<T> {
     }
 }
 
+/// The two parameters of the operation's path.
+pub struct Nested<A, B>(pub A, pub B);
+
+impl<A: PathParameter, B: PathParameter> FromRequest for Nested<A, B> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut texts = req.match_info().iter().map(|(_, text)| text);
+        let (first, second) = (texts.next().and_then(A::parse), texts.next().and_then(B::parse));
+        ready(first.zip(second).map(|(first, second)| Self(first, second)).ok_or_else(Problem::not_found))
+    }
+}
+
+impl<A: PathParameter, B: PathParameter> Input for Nested<A, B> {
+    fn describe(description: &mut Description) {
+        let schemas = [(A::DESCRIPTION, A::schema()), (B::DESCRIPTION, B::schema())];
+        for (name, (text, schema)) in description.path_parameters().into_iter().zip(schemas) {
+            description.parameter(json!({
+                "name": name, "in": "path", "required": true, "description": text, "schema": schema,
+            }));
+        }
+        description.problem("404", "There is no such resource, or the caller may not know of it.");
+    }
+}
+
 impl<T: PathParameter> Input for Path<T> {
     fn describe(description: &mut Description) {
         for name in description.path_parameters() {

@@ -54,9 +54,13 @@ kinds! {
     INVALID_QUERY "invalid-query" BAD_REQUEST "The query has faults"
         "One or more query parameters are unknown, malformed or don't go together. `errors` names each of them; a name that is nearly right is followed by the one that was probably meant. The list of parameters is in the OpenAPI document.";
     UNAUTHENTICATED "unauthenticated" UNAUTHORIZED "Sign in first"
-        "This address needs `Authorization: Bearer <access token>`, and the request had none or one that is not valid any more. Get a token from `POST /api/v1/auth/login`; it lasts fifteen minutes.";
+        "This address needs `Authorization: Bearer` with an access token or an API key, and the request had none or one that is not valid any more. Get a token from `POST /api/v1/auth/login`, or a new one from `POST /api/v1/auth/refresh`; it lasts fifteen minutes.";
     INVALID_CREDENTIALS "invalid-credentials" UNAUTHORIZED "The email or the password is wrong"
         "No enabled account has this email and this password. The answer is the same whichever of them is wrong.";
+    SECOND_FACTOR_REQUIRED "second-factor-required" UNAUTHORIZED "A code of the second factor is needed"
+        "The email and the password are right, and the account has a second factor: send the present code of the authenticator app, or a recovery code, as `code` along with them. Each code works once.";
+    SECOND_FACTOR_SETUP_REQUIRED "second-factor-setup-required" FORBIDDEN "Set up a second factor first"
+        "Your role may only sign in with a second factor, and your account has none yet. This sign-in is good for setting it up: `POST /api/v1/auth/me/second-factor`, then `POST /api/v1/auth/me/second-factor/confirm`.";
     FORBIDDEN "forbidden" FORBIDDEN "Your role does not allow this"
         "You are signed in, but your role may not do this. `detail` names the permission that is needed; an admin can change your role.";
     NOT_FOUND "not-found" NOT_FOUND "There is nothing here"
@@ -87,6 +91,8 @@ kinds! {
         "With `Prefer: handling=strict`, content that sanitising would alter is refused. `errors` names what would be removed. Nothing was changed.";
     PRECONDITION_REQUIRED "precondition-required" PRECONDITION_REQUIRED "Say which version you mean"
         "This method needs `If-Match` with the `ETag` that you read, so that nobody's work is overwritten (RFC 6585). `If-Match: *` means: whatever is there.";
+    TOO_MANY_REQUESTS "too-many-requests" TOO_MANY_REQUESTS "Too many attempts"
+        "Signing in is limited by network and by email. `Retry-After` says in how many seconds to try again; `RateLimit` and `RateLimit-Policy` tell of the limit.";
     HEADERS_TOO_LARGE "headers-too-large" REQUEST_HEADER_FIELDS_TOO_LARGE "The headers are too large"
         "The request's header fields exceed the limit.";
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong on the server"

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{NewUser, User, UserPatch, Who};
-use crate::auth::{Role, UserId};
+use crate::auth::{Role, SignInId, UserId, password_links, sign_ins};
 use crate::changes::{Event, SubjectKind, record};
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Timestamp, Tx};
@@ -97,14 +97,14 @@ pub fn count(conn: &mut Conn) -> Result<i64, Problem> {
     Ok(users::table.count().get_result(conn)?)
 }
 
-/// Stores a new, enabled account.
+/// Stores a new, enabled account; without a password nobody can sign in to it yet.
 ///
 /// # Errors
 /// `409` where an account has this email.
 pub fn insert(
     tx: &mut Tx<'_>,
     new: &NewUser,
-    password_hash: String,
+    password_hash: Option<String>,
     who: Who,
     now: Timestamp,
 ) -> Result<UserId, Problem> {
@@ -160,7 +160,7 @@ pub(super) fn change(
     before: &UserRow,
     patch: UserPatch,
     password_hash: Option<String>,
-    who: UserId,
+    who: Who,
     now: Timestamp,
 ) -> Result<UserRow, Problem> {
     let mut row = before.clone();
@@ -171,24 +171,105 @@ pub(super) fn change(
     if let Some(disabled) = patch.disabled {
         row.set_disabled(disabled, now);
     }
-    store(tx, before, row, password_hash, Who::User(who), now)
+    store(tx, before, row, password_hash, who, now)
+}
+
+/// Changes the own name or password; a new password ends every other sign-in.
+///
+/// # Errors
+/// What the database says.
+pub fn change_own(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    name: Option<String>,
+    password_hash: Option<String>,
+    sign_in: Option<SignInId>,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let before = by_id(tx, user)?.ok_or_else(Problem::not_found)?;
+    let mut row = before.clone();
+    row.name = name.unwrap_or(row.name);
+    save(tx, &before, row, password_hash, Who::User(user), sign_in, now).map(drop)
+}
+
+/// Sets the password that was chosen with a link.
+///
+/// # Errors
+/// What the database says.
+pub fn redeem_password(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    password_hash: String,
+    who: Who,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let before = by_id(tx, user)?.ok_or_else(Problem::not_found)?;
+    let row = before.clone();
+    store(tx, &before, row, Some(password_hash), who, now).map(drop)
+}
+
+/// Ends all sign-ins of an account.
+///
+/// # Errors
+/// `404` where there is no such account.
+pub fn end_sign_ins(tx: &mut Tx<'_>, user: UserId, who: Who, now: Timestamp) -> Result<(), Problem> {
+    check_there(tx, user)?;
+    sign_ins::end_all(tx, user, None)?;
+    audit(tx, user, who, "user.end_sign_ins", now)
+}
+
+/// Whether there is such an account.
+///
+/// # Errors
+/// `404` where there is none.
+pub fn check_there(conn: &mut Conn, user: UserId) -> Result<(), Problem> {
+    by_id(conn, user)?.map(drop).ok_or_else(Problem::not_found)
+}
+
+/// The email and name of an account.
+///
+/// # Errors
+/// What the database says.
+pub fn email_and_name(conn: &mut Conn, user: UserId) -> Result<Option<(String, String)>, Problem> {
+    Ok(by_id(conn, user)?.map(|row| (row.email, row.name)))
+}
+
+/// The account of this email.
+///
+/// # Errors
+/// `404` where there is none.
+pub fn id_of(conn: &mut Conn, email: &str) -> Result<UserId, Problem> {
+    Ok(by_email(conn, email)?.id)
 }
 
 /// Deletes an account; an author that belonged to it stays, as a guest.
-pub(super) fn remove(tx: &mut Tx<'_>, row: &UserRow, who: UserId, now: Timestamp) -> Result<(), Problem> {
-    check_admins(tx, row, Who::User(who))?;
-    crate::authors::part_from_user(tx, row.id, Who::User(who), now)?;
+pub(super) fn remove(tx: &mut Tx<'_>, row: &UserRow, who: Who, now: Timestamp) -> Result<(), Problem> {
+    check_admins(tx, row, who)?;
+    crate::authors::part_from_user(tx, row.id, who, now)?;
     diesel::delete(users::table.find(row.id)).execute(&mut **tx)?;
-    audit(tx, row.id, Who::User(who), "user.delete", now)
+    audit(tx, row.id, who, "user.delete", now)
 }
 
-/// Stores an account where something differs, with one event for each kind of change.
 fn store(
+    tx: &mut Tx<'_>,
+    before: &UserRow,
+    row: UserRow,
+    password_hash: Option<String>,
+    who: Who,
+    now: Timestamp,
+) -> Result<UserRow, Problem> {
+    save(tx, before, row, password_hash, who, None, now)
+}
+
+/// Stores an account where something differs, with one event for each kind of change. Another role, a new
+/// password and disabling end its sign-ins (but this one) and its link.
+fn save(
     tx: &mut Tx<'_>,
     before: &UserRow,
     mut row: UserRow,
     password_hash: Option<String>,
     who: Who,
+    kept: Option<SignInId>,
     now: Timestamp,
 ) -> Result<UserRow, Problem> {
     if row == *before && password_hash.is_none() {
@@ -202,6 +283,12 @@ fn store(
     }
     (row.row_version, row.saved_at) = (before.row_version + 1, now);
     diesel::update(users::table.find(row.id)).set(&row).execute(&mut **tx)?;
+    if row.role != before.role || row.disabled_at != before.disabled_at || password_hash.is_some() {
+        sign_ins::end_all(tx, row.id, kept)?;
+    }
+    if row.email_key != before.email_key || row.disabled_at != before.disabled_at || password_hash.is_some() {
+        password_links::void(tx, row.id)?;
+    }
     if (&row.email, &row.name, row.role) != (&before.email, &before.name, before.role) {
         audit(tx, row.id, who, "user.update", now)?;
     }
@@ -221,7 +308,7 @@ fn check_admins(tx: &mut Tx<'_>, row: &UserRow, who: Who) -> Result<(), Problem>
     if !row.is_enabled_admin() {
         return Ok(());
     }
-    if who == Who::User(row.id) {
+    if matches!(who, Who::User(user) | Who::OwnKey(user, _) if user == row.id) {
         return Err(Problem::conflict("You can't disable, delete or demote yourself; ask another admin."));
     }
     let others: i64 = users::table

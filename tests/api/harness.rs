@@ -89,8 +89,8 @@ impl TestServer {
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let running = server::start(app).unwrap();
-                sender.send((running.address, running.app, running.handle)).unwrap();
-                running.server.await.unwrap();
+                sender.send((running.address, Arc::clone(&running.app), running.handle.clone())).unwrap();
+                running.serve().await.unwrap();
             });
         });
         let (address, app, handle) = receiver.recv().expect("the server starts");
@@ -176,7 +176,8 @@ impl TestServer {
         let hash = passwords::hash(self.app.config.password_cost, PASSWORD).unwrap();
         let new = NewUser { email: email.to_owned(), name: format!("The {}", role.name()), role };
         let now = self.app.clock.now();
-        let inserted = block_on(self.app.db.write(move |tx| users::insert(tx, &new, hash, Who::CommandLine, now)));
+        let inserted =
+            block_on(self.app.db.write(move |tx| users::insert(tx, &new, Some(hash), Who::CommandLine, now)));
         inserted.unwrap()
     }
 

@@ -6,7 +6,7 @@ use copydesk::auth::Role;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
-use crate::harness::TestServer;
+use crate::harness::{PASSWORD, TestServer};
 
 /// Nobody is asked who they are.
 const PUBLIC: Option<&[Role]> = None;
@@ -22,7 +22,21 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("get_readiness", PUBLIC),
     ("get_openapi", PUBLIC),
     ("log_in", PUBLIC),
+    ("refresh_tokens", PUBLIC),
+    ("redeem_link", PUBLIC),
+    ("get_key_set", PUBLIC),
+    ("log_out", ALL),
     ("get_me", ALL),
+    ("update_me", ALL),
+    ("begin_second_factor", ALL),
+    ("confirm_second_factor", ALL),
+    ("remove_second_factor", ALL),
+    ("list_own_sessions", ALL),
+    ("end_own_session", ALL),
+    ("list_own_api_keys", ALL),
+    ("create_own_api_key", ALL),
+    ("get_own_api_key", ALL),
+    ("revoke_own_api_key", ALL),
     ("list_articles", PUBLIC),
     ("get_article", PUBLIC),
     ("list_related_articles", PUBLIC),
@@ -56,8 +70,35 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("create_user", ADMINS),
     ("update_user", ADMINS),
     ("delete_user", ADMINS),
+    ("create_password_link", ADMINS),
+    ("reset_second_factor", ADMINS),
+    ("list_user_sessions", ADMINS),
+    ("end_user_session", ADMINS),
+    ("end_user_sessions", ADMINS),
+    ("list_api_keys", ADMINS),
+    ("create_api_key", ADMINS),
+    ("get_api_key", ADMINS),
+    ("revoke_api_key", ADMINS),
     ("list_audit_events", ADMINS),
 ];
+
+/// What is a person's business: an API key of whatever role is refused.
+const NO_API_KEYS: &[&str] = &[
+    "log_out",
+    "update_me",
+    "begin_second_factor",
+    "confirm_second_factor",
+    "remove_second_factor",
+    "list_own_sessions",
+    "end_own_session",
+    "list_own_api_keys",
+    "create_own_api_key",
+    "get_own_api_key",
+    "revoke_own_api_key",
+];
+
+/// All that a sign-in may that is good for setting up the second factor alone.
+const WITHOUT_SECOND_FACTOR: &[&str] = &["log_out", "begin_second_factor", "confirm_second_factor"];
 
 struct Operation {
     id: String,
@@ -113,7 +154,11 @@ impl Operation {
 
     /// A request with all the faults that it can have.
     fn call_badly(&self, client: &Client) -> Response {
-        let path = self.path.replace("{id}", "not-an-id").replace("{slug}", "NOT A SLUG".replace(' ', "%20").as_str());
+        let path = self
+            .path
+            .replace("{id}", "not-an-id")
+            .replace("{session_id}", "not-an-id")
+            .replace("{slug}", "NOT A SLUG".replace(' ', "%20").as_str());
         let mut request = client.request(&self.method, &format!("{path}?no_such_parameter=1"));
         if self.value.get("requestBody").is_some() {
             request = request.body("text/plain", "{");
@@ -147,12 +192,10 @@ fn the_document_says_who_may_call() {
         assert_eq!(declared, wanted, "{}", operation.id);
         let guarded = operation.value["security"].as_array().is_some_and(|ways| !ways.is_empty());
         assert_eq!(guarded, wanted.is_some(), "{}", operation.id);
-        assert_eq!(
-            operation.path.starts_with("/api/v1/manage/"),
-            wanted.is_some() && operation.id != "get_me",
-            "{}",
-            operation.id
-        );
+        let own = operation.path.starts_with("/api/v1/auth/");
+        assert_eq!(operation.path.starts_with("/api/v1/manage/"), wanted.is_some() && !own, "{}", operation.id);
+        let keys = wanted.is_some().then(|| !NO_API_KEYS.contains(&operation.id.as_str()));
+        assert_eq!(operation.value["x-api-keys"].as_bool(), keys, "{}", operation.id);
     }
 }
 
@@ -172,11 +215,12 @@ fn nobody_reaches_a_guarded_operation_without_a_token() {
 fn a_role_reaches_exactly_the_operations_of_its_rows() {
     let server = TestServer::start();
     for role in Role::ALL {
-        let client = server.signed_in(role);
+        let account = server.account(role);
+        let (client, leaver) = (server.sign_in(&account), server.sign_in(&account));
         for operation in operations() {
             let allowed = operation.roles().is_none_or(|roles| roles.contains(&role));
-            let answer = operation.call(&client);
-            if allowed && operation.id != "log_in" {
+            let answer = operation.call(if operation.id == "log_out" { &leaver } else { &client });
+            if allowed && !operation.path.starts_with("/api/v1/auth/log") && operation.id != "refresh_tokens" {
                 assert!(![401, 403].contains(&answer.status), "{} {}: {}", role.name(), operation.id, answer.shown());
                 assert!(answer.status < 500, "{} {}: {}", role.name(), operation.id, answer.shown());
             } else if !allowed {
@@ -186,6 +230,50 @@ fn a_role_reaches_exactly_the_operations_of_its_rows() {
             }
         }
     }
+}
+
+#[test]
+fn an_api_key_reaches_what_its_role_reaches_and_no_persons_account() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    for role in [Role::Contributor, Role::Author, Role::Editor] {
+        let draft = json!({ "name": "A program", "role": role.name() });
+        let own = json!({ "name": "Mine", "role": role.name(), "current_password": PASSWORD });
+        let keys = [("/api/v1/manage/api-keys", draft), ("/api/v1/auth/me/api-keys", own)];
+        for (path, body) in keys {
+            let key = admin.post(path, &body).expect(201).json()["key"].as_str().unwrap().to_owned();
+            let client = server.with_token(&key);
+            for operation in operations().iter().filter(|one| one.roles().is_some()) {
+                let by_key = !NO_API_KEYS.contains(&operation.id.as_str());
+                let allowed = by_key && operation.roles().is_some_and(|roles| roles.contains(&role));
+                let answer = operation.call(&client);
+                if allowed {
+                    assert!(![401, 403].contains(&answer.status), "{}: {}", role.name(), answer.shown());
+                } else {
+                    answer.refused(403, "forbidden");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sign_in_without_the_second_factor_that_its_role_needs_is_good_for_setting_one_up() {
+    let server = TestServer::start_with(|config| config.second_factor_roles = vec![Role::Admin]);
+    let account = server.account(Role::Admin);
+    let client = server.sign_in(&account);
+    for operation in operations().iter().filter(|one| one.roles().is_some()) {
+        if !WITHOUT_SECOND_FACTOR.contains(&operation.id.as_str()) {
+            operation.call(&client).refused(403, "second-factor-setup-required");
+            operation.call_badly(&client).refused(403, "second-factor-setup-required");
+        }
+    }
+    for id in ["begin_second_factor", "confirm_second_factor", "log_out"] {
+        let operation = operations().into_iter().find(|one| one.id == id).unwrap();
+        let answer = operation.call(&client);
+        assert!(![401, 403].contains(&answer.status), "{}", answer.shown());
+    }
+    client.get("/api/v1/auth/me").refused(401, "unauthenticated");
 }
 
 #[test]

@@ -3,119 +3,19 @@
 //! Each setting is one row of [`SETTINGS`]: its variable, its flag, its default and what is allowed.
 //! The environment (with `.env`) gives values, flags win. A test keeps `.env.example` in step.
 
+mod network;
+mod settings;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// One setting, for the command line's help, `.env.example` and error messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setting {
-    /// The environment variable.
-    pub variable: &'static str,
-    /// The long flag, without its dashes.
-    pub flag: &'static str,
-    /// What it is, in a sentence.
-    pub help: &'static str,
-    /// What holds without it, in words.
-    pub default: &'static str,
-    /// What is allowed, in words.
-    pub allowed: &'static str,
-}
+use lettre::message::Mailbox;
+use secrecy::SecretString;
 
-/// Every setting.
-pub static SETTINGS: &[Setting] = &[
-    Setting {
-        variable: "COPYDESK_DATA_DIR",
-        flag: "data-dir",
-        help: "The directory that holds the database and the keys; made where there is none",
-        default: "data",
-        allowed: "a path",
-    },
-    Setting {
-        variable: "DATABASE_URL",
-        flag: "database-url",
-        help: "The SQLite database file",
-        default: "copydesk.db in the data directory",
-        allowed: "a path, or sqlite: and a path",
-    },
-    Setting {
-        variable: "COPYDESK_KEY_DIR",
-        flag: "key-dir",
-        help: "The directory that holds the key pair which signs access tokens",
-        default: "keys in the data directory",
-        allowed: "a path",
-    },
-    Setting {
-        variable: "COPYDESK_LISTEN",
-        flag: "listen",
-        help: "The address and port to listen on",
-        default: "127.0.0.1:8080",
-        allowed: "an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080",
-    },
-    Setting {
-        variable: "COPYDESK_PUBLIC_URL",
-        flag: "public-url",
-        help: "Where clients reach this program; names the issuer of access tokens",
-        default: "http:// and the listen address",
-        allowed: "an http or https URL without query or fragment",
-    },
-    Setting {
-        variable: "COPYDESK_SITE_URL",
-        flag: "site-url",
-        help: "Where the public site is, which the url of an article starts with",
-        default: "the public URL",
-        allowed: "an http or https URL without query or fragment",
-    },
-    Setting {
-        variable: "COPYDESK_ARTICLE_PATH",
-        flag: "article-path",
-        help: "The path of an article on the public site",
-        default: "/articles/{slug}",
-        allowed: "a path that starts with / and holds {slug} once",
-    },
-    Setting {
-        variable: "COPYDESK_LANGUAGE",
-        flag: "language",
-        help: "The site's language: what an article has that names none, and what lists show by default",
-        default: "en",
-        allowed: "a BCP 47 tag, such as en, es or pt-BR",
-    },
-    Setting {
-        variable: "COPYDESK_CORS_ORIGINS",
-        flag: "cors-origins",
-        help: "The origins whose pages may call sign-in and management; delivery answers any origin",
-        default: "none",
-        allowed: "origins separated by commas, such as https://admin.example.org",
-    },
-    Setting {
-        variable: "COPYDESK_CACHE_MAX_AGE",
-        flag: "cache-max-age",
-        help: "For how many seconds caches may hold delivery answers without asking",
-        default: "0",
-        allowed: "whole seconds from 0 to 86400",
-    },
-    Setting {
-        variable: "COPYDESK_WORKERS",
-        flag: "workers",
-        help: "How many threads answer requests",
-        default: "the number of processors",
-        allowed: "a number from 1 to 64",
-    },
-    Setting {
-        variable: "COPYDESK_LOG",
-        flag: "log",
-        help: "How much is logged, to standard error",
-        default: "warn",
-        allowed: "error, warn, info, debug, trace, or tracing directives such as copydesk=debug",
-    },
-    Setting {
-        variable: "COPYDESK_LOG_FORMAT",
-        flag: "log-format",
-        help: "The form of the log",
-        default: "text",
-        allowed: "text or json",
-    },
-];
+pub use self::network::Network;
+pub use self::settings::{SETTINGS, Setting};
+use crate::auth::Role;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +40,33 @@ impl PasswordCost {
     pub const RECOMMENDED: Self = Self { memory_kib: 19 * 1024, passes: 2 };
 }
 
+/// After how many minutes sign-ins end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignInLimits {
+    /// Without use.
+    pub unused_minutes: i64,
+    /// However much they are used.
+    pub lifetime_minutes: i64,
+}
+
+/// The key that signs access tokens, where it does not lie in the key directory.
+#[derive(Debug, Clone)]
+pub struct GivenKeys {
+    /// The private key, PKCS#8 PEM.
+    pub signing: SecretString,
+    /// Public keys whose tokens are still accepted, PEM.
+    pub former: String,
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone)]
+pub struct MailServer {
+    /// The server with user and password, as lettre reads it.
+    pub url: SecretString,
+    /// Whom mails come from.
+    pub from: Mailbox,
+}
+
 /// The settings as the program uses them.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -161,6 +88,22 @@ pub struct Config {
     pub language: String,
     /// Origins that may call sign-in and management.
     pub cors_origins: Vec<String>,
+    /// The key that signs access tokens, where it is given by setting.
+    pub token_keys: Option<GivenKeys>,
+    /// When sign-ins of most roles end.
+    pub sign_ins: SignInLimits,
+    /// When those of the roles admin and intake end.
+    pub privileged_sign_ins: SignInLimits,
+    /// The roles that must have a second factor.
+    pub second_factor_roles: Vec<Role>,
+    /// Whether sign-in is throttled.
+    pub rate_limits: bool,
+    /// Proxies whose word about a client's address counts.
+    pub trusted_proxies: Vec<Network>,
+    /// The page that invitations and resets link to.
+    pub redeem_url: String,
+    /// How mail is sent, where it is.
+    pub mail: Option<MailServer>,
     /// For how many seconds delivery answers are fresh.
     pub cache_max_age: u32,
     /// Threads that answer requests.
@@ -177,13 +120,17 @@ pub struct Config {
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidSetting {
     variable: &'static str,
-    value: String,
+    /// None where it is a secret.
+    value: Option<String>,
     allowed: &'static str,
 }
 
 impl fmt::Display for InvalidSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {:?}, which is not allowed: give {}", self.variable, self.value, self.allowed)
+        match &self.value {
+            Some(value) => write!(f, "{} is {value:?}, which is not allowed: give {}", self.variable, self.allowed),
+            None => write!(f, "{} has a value that is not allowed: give {}", self.variable, self.allowed),
+        }
     }
 }
 
@@ -211,12 +158,19 @@ impl Config {
             key_dir,
             listen,
             site_url: source.read("COPYDESK_SITE_URL", base_url)?.unwrap_or_else(|| public_url.clone()),
-            public_url,
             article_path: source
                 .read("COPYDESK_ARTICLE_PATH", article_path)?
                 .unwrap_or_else(|| "/articles/{slug}".to_owned()),
             language: source.read("COPYDESK_LANGUAGE", language)?.unwrap_or_else(|| "en".to_owned()),
             cors_origins: source.read("COPYDESK_CORS_ORIGINS", origins)?.unwrap_or_default(),
+            token_keys: source.token_keys()?,
+            sign_ins: source.sign_in_limits("COPYDESK_SIGN_IN", (12 * 60, 30 * 24 * 60))?,
+            privileged_sign_ins: source.sign_in_limits("COPYDESK_PRIVILEGED_SIGN_IN", (30, 12 * 60))?,
+            second_factor_roles: source.read("COPYDESK_SECOND_FACTOR_ROLES", roles)?.unwrap_or_default(),
+            rate_limits: source.read("COPYDESK_RATE_LIMITS", on_or_off)?.unwrap_or(true),
+            trusted_proxies: source.read("COPYDESK_TRUSTED_PROXIES", networks)?.unwrap_or_default(),
+            redeem_url: source.read("COPYDESK_REDEEM_URL", base_url)?.unwrap_or_else(|| format!("{public_url}/redeem")),
+            mail: source.mail()?,
             cache_max_age: source.read("COPYDESK_CACHE_MAX_AGE", |text| in_range(text, 0, 86_400))?.unwrap_or(0),
             workers: source
                 .read("COPYDESK_WORKERS", |text| in_range(text, 1, 64))?
@@ -224,8 +178,14 @@ impl Config {
             log: source.read("COPYDESK_LOG", log_directives)?.unwrap_or_else(|| "warn".to_owned()),
             log_format: source.read("COPYDESK_LOG_FORMAT", log_format)?.unwrap_or(LogFormat::Text),
             password_cost: PasswordCost::RECOMMENDED,
+            public_url,
             data_dir,
         })
+    }
+
+    /// When a sign-in of this role ends.
+    pub fn sign_in_limits(&self, role: Role) -> SignInLimits {
+        if role.is_privileged() { self.privileged_sign_ins } else { self.sign_ins }
     }
 
     /// The address of an article on the public site.
@@ -247,10 +207,58 @@ impl Source<'_> {
         let row = SETTINGS.iter().find(|row| row.variable == variable);
         match (parse(text.trim()), row) {
             (Some(value), _) => Ok(Some(value)),
-            (None, Some(row)) => Err(InvalidSetting { variable: row.variable, value: text, allowed: row.allowed }),
+            (None, Some(row)) => {
+                let value = (!row.secret).then_some(text);
+                Err(InvalidSetting { variable: row.variable, value, allowed: row.allowed })
+            }
             (None, None) => Ok(None),
         }
     }
+}
+
+impl Source<'_> {
+    fn token_keys(&self) -> Result<Option<GivenKeys>, InvalidSetting> {
+        let pem = |text: &str| text.contains("-----BEGIN ").then(|| text.replace("\\n", "\n"));
+        let signing = self.read("COPYDESK_TOKEN_KEY", pem)?;
+        let former = self.read("COPYDESK_TOKEN_FORMER_KEYS", pem)?.unwrap_or_default();
+        Ok(signing.map(|signing| GivenKeys { signing: signing.into(), former }))
+    }
+
+    fn sign_in_limits(&self, prefix: &str, default: (i64, i64)) -> Result<SignInLimits, InvalidSetting> {
+        let minutes = |name: &str| self.read(&format!("{prefix}_{name}"), |text| in_range(text, 5, 525_600));
+        Ok(SignInLimits {
+            unused_minutes: minutes("UNUSED_MINUTES")?.unwrap_or(default.0),
+            lifetime_minutes: minutes("LIFETIME_MINUTES")?.unwrap_or(default.1),
+        })
+    }
+
+    fn mail(&self) -> Result<Option<MailServer>, InvalidSetting> {
+        let url = self.read("COPYDESK_SMTP_URL", smtp_url)?;
+        let from = self.read("COPYDESK_MAIL_FROM", |text| text.parse::<Mailbox>().ok())?;
+        let from = from.or_else(|| "copydesk@localhost".parse().ok());
+        Ok(url.zip(from).map(|(url, from)| MailServer { url, from }))
+    }
+}
+
+fn roles(text: &str) -> Option<Vec<Role>> {
+    if text == "none" { Some(Vec::new()) } else { text.split(',').map(|name| Role::from_name(name.trim())).collect() }
+}
+
+fn networks(text: &str) -> Option<Vec<Network>> {
+    text.split(',').map(|network| network.trim().parse().ok()).collect()
+}
+
+fn on_or_off(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn smtp_url(text: &str) -> Option<SecretString> {
+    let transport = lettre::AsyncSmtpTransport::<lettre::Tokio1Executor>::from_url(text);
+    transport.is_ok().then(|| SecretString::from(text))
 }
 
 fn database_file(text: &str) -> Option<PathBuf> {
@@ -335,6 +343,11 @@ mod tests {
             ("COPYDESK_CACHE_MAX_AGE", "-1"),
             ("COPYDESK_WORKERS", "0"),
             ("COPYDESK_LOG_FORMAT", "xml"),
+            ("COPYDESK_SECOND_FACTOR_ROLES", "admin,boss"),
+            ("COPYDESK_TRUSTED_PROXIES", "10.0.0.0/33"),
+            ("COPYDESK_RATE_LIMITS", "maybe"),
+            ("COPYDESK_SIGN_IN_UNUSED_MINUTES", "0"),
+            ("COPYDESK_MAIL_FROM", "nobody"),
             ("DATABASE_URL", "postgres://localhost/db"),
         ] {
             let message = load(variable, value).unwrap_err().to_string();
@@ -344,8 +357,16 @@ mod tests {
     }
 
     #[test]
+    fn the_value_of_a_secret_is_not_repeated() {
+        for variable in ["COPYDESK_TOKEN_KEY", "COPYDESK_SMTP_URL"] {
+            let message = load(variable, "swordfish").unwrap_err().to_string();
+            assert!(message.contains(variable) && !message.contains("swordfish"), "{message}");
+        }
+    }
+
+    #[test]
     fn every_setting_is_in_the_example_file_with_its_default() {
-        let example = include_str!("../.env.example");
+        let example = include_str!("../../.env.example");
         for row in SETTINGS {
             assert!(example.contains(&format!("# {}=", row.variable)), "{} is missing", row.variable);
             assert!(example.contains(row.help), "the help of {} differs", row.variable);

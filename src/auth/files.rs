@@ -1,0 +1,49 @@
+//! Files and directories that only their owner may read.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// Makes a directory that only its owner may enter; what is there already is narrowed.
+///
+/// # Errors
+/// What the file system says.
+pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(dir)?;
+    restrict(dir, 0o700)
+}
+
+/// Writes a new file for its owner alone, durably; a file of that name is an error.
+pub(super) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut handle = options.open(file)?;
+    handle.write_all(bytes)?;
+    handle.sync_all()
+}
+
+/// Puts a file for its owner alone in the place of the present one: at any moment there is the old or the
+/// new one, whole, also after a power cut.
+pub(super) fn replace_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let fresh = file.with_extension("new");
+    // What an interrupted attempt left.
+    drop(fs::remove_file(&fresh));
+    write_private(&fresh, bytes)?;
+    fs::rename(&fresh, file)?;
+    match file.parent() {
+        Some(dir) => fs::File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path, mode: u32) -> std::io::Result<()> {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path, _: u32) -> std::io::Result<()> {
+    Ok(())
+}

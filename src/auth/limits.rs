@@ -1,0 +1,265 @@
+//! Throttling of sign-in: by network, and by email whether an account has it or not.
+//!
+//! By network a rate holds (the generic cell rate algorithm: one time a network). By email the attempts of the
+//! last fifteen minutes are remembered, at most ten; from the third wrong one on each further one must wait,
+//! twice as long each time. An attempt is counted before its password is looked at, so parallel ones can't
+//! slip by, and given back when it was right. Attempts from a network where the account has signed in before
+//! are counted apart: whoever guesses from elsewhere can't keep the person out. Keys are keyed hashes, and both
+//! tables are bounded: in a flood the entries that say least give way.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+use crate::db::Timestamp;
+use crate::http::{Problem, RateLimit, RatePolicy};
+
+/// The most keys of one table: about 3 MB of networks, 12 MB of emails.
+const CAPACITY: usize = 50_000;
+
+/// Sign-ins, redemptions and whatever else checks a password: by network.
+const LOGIN: RatePolicy = RatePolicy { name: "sign-in", quota: 30, window_seconds: 60 };
+/// Refreshes by network: a whole clinic may share one.
+const REFRESH: RatePolicy = RatePolicy { name: "refresh", quota: 300, window_seconds: 60 };
+/// Wrong passwords for one email.
+const EMAIL: RatePolicy = RatePolicy { name: "email", quota: 10, window_seconds: 15 * 60 };
+/// How many wrong passwords are free of waiting.
+const FREE: usize = 3;
+
+/// A keyed hash: nothing that a caller chooses lies in memory as it was sent.
+pub type LimitKey = [u8; 32];
+
+/// The limits of sign-in.
+pub struct Limits {
+    on: bool,
+    logins: Rate,
+    refreshes: Rate,
+    emails: Attempts,
+}
+
+/// An attempt that is counted until it is given back.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    key: LimitKey,
+    at: Timestamp,
+}
+
+impl Limits {
+    /// Limits that hold, or do not where they are switched off.
+    pub fn new(on: bool) -> Self {
+        Self { on, logins: Rate::new(LOGIN), refreshes: Rate::new(REFRESH), emails: Attempts::default() }
+    }
+
+    /// Admits a sign-in, or whatever else checks a password or a link, from a network.
+    ///
+    /// # Errors
+    /// `429` that says when to come again.
+    pub fn admit_login(&self, network: LimitKey, now: Timestamp) -> Result<Option<RateLimit>, Problem> {
+        if self.on { self.logins.admit(network, now).map(Some) } else { Ok(None) }
+    }
+
+    /// Admits a refresh from a network.
+    ///
+    /// # Errors
+    /// `429` that says when to come again.
+    pub fn admit_refresh(&self, network: LimitKey, now: Timestamp) -> Result<Option<RateLimit>, Problem> {
+        if self.on { self.refreshes.admit(network, now).map(Some) } else { Ok(None) }
+    }
+
+    /// Counts an attempt to sign in with an email; give it back when the password was right.
+    ///
+    /// # Errors
+    /// `429` that says when to come again.
+    pub fn admit_email(&self, key: LimitKey, now: Timestamp) -> Result<Attempt, Problem> {
+        if self.on {
+            self.emails.admit(key, now)?;
+        }
+        Ok(Attempt { key, at: now })
+    }
+
+    /// The password was right: the attempt does not count.
+    pub fn give_back(&self, attempt: Attempt) {
+        self.emails.give_back(attempt);
+    }
+}
+
+/// A rate by network.
+struct Rate {
+    policy: RatePolicy,
+    /// When the next request of each would be on time.
+    next: Mutex<HashMap<LimitKey, i64>>,
+}
+
+impl Rate {
+    fn new(policy: RatePolicy) -> Self {
+        Self { policy, next: Mutex::default() }
+    }
+
+    fn admit(&self, key: LimitKey, now: Timestamp) -> Result<RateLimit, Problem> {
+        let now = now.unix_millis();
+        let window = self.policy.window_seconds * 1000;
+        let interval = window / self.policy.quota;
+        let mut all = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let on_time = all.get(&key).copied().unwrap_or(now).max(now);
+        let ahead = on_time - now;
+        if ahead + interval > window {
+            let wait = seconds(ahead + interval - window);
+            return Err(RateLimit { policy: self.policy, remaining: 0, reset_seconds: wait }.exceeded());
+        }
+        make_room(&mut all, &key, |next| *next > now, |next| *next);
+        all.insert(key, on_time + interval);
+        let remaining = (window - ahead - interval) / interval;
+        Ok(RateLimit { policy: self.policy, remaining, reset_seconds: seconds(ahead + interval) })
+    }
+}
+
+/// The attempts of the last minutes by email.
+#[derive(Default)]
+struct Attempts {
+    recent: Mutex<HashMap<LimitKey, Vec<i64>>>,
+}
+
+impl Attempts {
+    fn admit(&self, key: LimitKey, now: Timestamp) -> Result<(), Problem> {
+        let now = now.unix_millis();
+        let window = EMAIL.window_seconds * 1000;
+        let mut all = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |times: &Vec<i64>| times.last().is_some_and(|last| now - last < window);
+        make_room(&mut all, &key, is_recent, |times| i64::try_from(times.len()).unwrap_or(i64::MAX));
+        let times = all.entry(key).or_default();
+        times.retain(|at| now - at < window);
+        let free_at = if i64::try_from(times.len()).unwrap_or(i64::MAX) >= EMAIL.quota {
+            times.first().map_or(now, |oldest| oldest + window)
+        } else {
+            times.last().map_or(now, |last| last + wait_after(times.len()))
+        };
+        if free_at > now {
+            let reset_seconds = seconds(free_at - now);
+            return Err(RateLimit { policy: EMAIL, remaining: 0, reset_seconds }.exceeded());
+        }
+        times.push(now);
+        Ok(())
+    }
+
+    fn give_back(&self, attempt: Attempt) {
+        let mut all = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = all.get_mut(&attempt.key) {
+            if let Some(index) = times.iter().rposition(|at| *at == attempt.at.unix_millis()) {
+                times.remove(index);
+            }
+            if times.is_empty() {
+                all.remove(&attempt.key);
+            }
+        }
+    }
+}
+
+/// How long to wait after this many wrong passwords, in milliseconds: 1, 2, 4 … seconds after the third.
+fn wait_after(wrong: usize) -> i64 {
+    match wrong.checked_sub(FREE) {
+        Some(further) => 1000 << further.min(16),
+        None => 0,
+    }
+}
+
+/// Keeps the table bounded: what is over goes first, then a tenth of what weighs least.
+fn make_room<K: Copy + Eq + Hash, V>(
+    all: &mut HashMap<K, V>,
+    key: &K,
+    is_needed: impl Fn(&V) -> bool,
+    weight: impl Fn(&V) -> i64,
+) {
+    if all.len() < CAPACITY || all.contains_key(key) {
+        return;
+    }
+    all.retain(|_, value| is_needed(value));
+    if all.len() < CAPACITY {
+        return;
+    }
+    let mut weights: Vec<(i64, K)> = all.iter().map(|(key, value)| (weight(value), *key)).collect();
+    let (lightest, ..) = weights.select_nth_unstable_by_key(CAPACITY / 10, |(weight, _)| *weight);
+    for (_, key) in lightest {
+        all.remove(key);
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(millis: i64) -> i64 {
+    (millis + 999).div_euclid(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
+
+    fn key(number: usize) -> LimitKey {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    #[test]
+    fn a_network_may_burst_and_then_keeps_its_rate() {
+        let limits = Limits::new(true);
+        let admitted = (0..100).filter(|_| limits.admit_login(key(1), NOW).is_ok()).count();
+        assert_eq!(admitted, 30);
+        assert!(limits.admit_login(key(2), NOW).is_ok());
+        assert!(limits.admit_login(key(1), NOW.plus_seconds(2)).is_ok());
+        assert!(limits.admit_login(key(1), NOW.plus_seconds(2)).is_err());
+        assert_eq!((0..100).filter(|_| limits.admit_login(key(1), NOW.plus_seconds(300)).is_ok()).count(), 30);
+    }
+
+    #[test]
+    fn ten_wrong_passwords_in_fifteen_minutes_and_ever_longer_waits() {
+        let limits = Limits::new(true);
+        let mut wrong = 0;
+        for second in 0..15 * 60 {
+            for _ in 0..3 {
+                wrong += u32::from(limits.admit_email(key(1), NOW.plus_seconds(second)).is_ok());
+            }
+        }
+        assert_eq!(wrong, 10);
+        assert!((0..3).all(|_| limits.admit_email(key(2), NOW).is_ok()));
+        assert!(limits.admit_email(key(2), NOW).is_err());
+        assert!(limits.admit_email(key(2), NOW.plus_seconds(1)).is_ok());
+        assert!(limits.admit_email(key(2), NOW.plus_seconds(2)).is_err());
+        assert!(limits.admit_email(key(2), NOW.plus_seconds(3)).is_ok());
+        assert!(limits.admit_email(key(1), NOW.plus_seconds(16 * 60)).is_ok());
+    }
+
+    #[test]
+    fn a_right_password_does_not_count() {
+        let limits = Limits::new(true);
+        for _ in 0..100 {
+            let attempt = limits.admit_email(key(1), NOW).unwrap();
+            limits.give_back(attempt);
+        }
+        assert!(limits.emails.recent.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_networks_and_emails_takes_bounded_memory_and_frees_nobody_who_is_waiting() {
+        let limits = Limits::new(true);
+        while limits.admit_login(key(0), NOW).is_ok() {}
+        for second in 0..120 {
+            drop(limits.admit_email(key(0), NOW.plus_seconds(second)));
+        }
+        for number in 1..3 * CAPACITY {
+            limits.admit_login(key(number), NOW).unwrap();
+            limits.admit_email(key(number), NOW.plus_seconds(120)).unwrap();
+        }
+        assert!(limits.logins.next.lock().unwrap().len() <= CAPACITY);
+        assert!(limits.emails.recent.lock().unwrap().len() <= CAPACITY);
+        assert!(limits.admit_login(key(0), NOW).is_err());
+        assert!(limits.admit_email(key(0), NOW.plus_seconds(120)).is_err());
+    }
+
+    #[test]
+    fn what_is_switched_off_does_not_limit() {
+        let limits = Limits::new(false);
+        assert!((0..100).all(|_| limits.admit_login(key(1), NOW).is_ok_and(|told| told.is_none())));
+        assert!((0..100).all(|_| limits.admit_email(key(1), NOW).is_ok()));
+    }
+}
