@@ -214,6 +214,7 @@ mod tests {
     use crate::auth::UserId;
     use crate::changes::chain;
     use crate::changes::{Event, Who, record};
+    use crate::clock::Clock;
     use crate::db::Db;
 
     /// How many events a verification holds in memory.
@@ -266,7 +267,7 @@ mod tests {
 
     async fn with_three_events() -> (tempfile::TempDir, Db) {
         let dir = tempfile::tempdir().unwrap();
-        let db = Db::open(&dir.path().join("test.db")).unwrap();
+        let db = Db::open(&dir.path().join("test.db"), Clock::default()).unwrap();
         let event = |who, id| Event {
             at: Timestamp::from_unix_millis(1_800_000_000_000),
             who,

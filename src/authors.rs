@@ -3,32 +3,24 @@
 //! An author may belong to an account (`user_id`, shown in management only), which makes that account's
 //! articles "own". Lists show names in alphabetical order. Deleting an author in use needs `reassign_to`.
 
-use std::collections::HashMap;
+mod store;
 
 use actix_web::web::Data;
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
-use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy, UserId, UserKind};
-use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
-use crate::counts;
-use crate::db::list::{List, SortKey};
-use crate::db::{Conn, Document, Id, Timestamp, Tx};
+use self::store::{AuthorRow, by_former_slug, by_id, by_slug, check_user, part, remove, save, with_removals};
+pub(crate) use self::store::{insert, named, of_user, part_from_user, summaries};
+use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy, UserId};
+use crate::db::{Id, Timestamp};
 use crate::http::answer::Resolved;
-use crate::http::problem::IN_USE;
 use crate::http::{
-    Created, Delivered, Draft, Drafted, Editable, Fault, Found, IfMatch, ListOf, ListQuery, Managed, MergePatch,
-    NoContent, NoParameters, Operations, Path, Problem, Query, SortKind, SortValue, Sorted, Strict, Versioned, Warning,
-    WriteOptions, page,
+    Created, Delivered, Draft, Editable, IfMatch, ListOf, ListQuery, Managed, MergePatch, NoParameters, Operations,
+    Path, Problem, Query, Removed, Strict, Versioned, Warning, WriteOptions,
 };
 use crate::parts::{Image, Link};
-use crate::schema::{article_references, authors, users};
-use crate::slugs::{self, Slug};
+use crate::slugs::Slug;
 use crate::state::App;
-use crate::text;
 
 /// The operations of this feature.
 pub(crate) fn operations() -> Operations {
@@ -67,7 +59,7 @@ pub struct AuthorContent {
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1F\x7F]*$", example = "M.A., Psychology")]
     pub credentials: Option<String>,
     /// Who the author is, in Markdown.
-    #[schema(max_length = 20_000)]
+    #[schema(max_length = 20_000, pattern = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$")]
     pub bio_markdown: String,
     /// A portrait.
     pub avatar: Option<Image>,
@@ -162,69 +154,6 @@ pub(crate) struct DeleteAuthor {
     validate_only: bool,
 }
 
-#[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = authors, treat_none_as_null = true)]
-pub(crate) struct AuthorRow {
-    id: AuthorId,
-    row_version: i64,
-    slug: String,
-    name: String,
-    name_key: String,
-    user_id: Option<Id<UserKind>>,
-    content: Document<AuthorContent>,
-    created_at: Timestamp,
-    saved_at: Timestamp,
-}
-
-impl Sorted for AuthorRow {
-    fn sort_values(&self) -> Vec<SortValue> {
-        vec![SortValue::Text(self.name_key.clone())]
-    }
-    fn id(&self) -> Uuid {
-        self.id.uuid()
-    }
-}
-
-impl AuthorRow {
-    fn published(self, conn: &mut Conn) -> Result<Author, Problem> {
-        let content = self.content.0;
-        Ok(Author {
-            id: self.id,
-            slug: self.slug,
-            name: self.name,
-            credentials: content.credentials,
-            bio_html: text::render(&content.bio_markdown).html,
-            bio_markdown: content.bio_markdown,
-            avatar: content.avatar,
-            links: content.links,
-            article_count: counts::articles(conn, counts::Facet::Author(self.id), None)?,
-        })
-    }
-
-    fn managed(self, conn: &mut Conn, warnings: Vec<Warning>) -> Result<ManagedAuthor, Problem> {
-        Ok(ManagedAuthor {
-            bio_html: text::render(&self.content.0.bio_markdown).html,
-            content: self.content.0,
-            id: self.id,
-            article_count: counts::articles(conn, counts::Facet::Author(self.id), None)?,
-            created_at: self.created_at,
-            saved_at: self.saved_at,
-            warnings,
-        })
-    }
-
-    fn event(&self, who: Who, action: &'static str, public: PublicChange) -> Event {
-        Event {
-            at: self.saved_at,
-            who,
-            action,
-            kind: SubjectKind::Author,
-            id: Some(self.id.uuid()),
-            public: Some(public),
-        }
-    }
-}
-
 /// List authors
 ///
 /// Every author in alphabetical order, with how many published articles each has. Open to anyone.
@@ -315,11 +244,12 @@ pub(crate) async fn create_author(
     draft: Draft<AuthorContent>,
 ) -> Result<Created<ManagedAuthor>, Problem> {
     let (who, now, id) = (caller.who(), app.clock.now(), AuthorId::generate());
+    let bio = app.render(draft.text("bio_markdown").unwrap_or_default()).await?;
     let author = app
-        .write(options.validate_only, move |tx| {
-            let Drafted { content, warnings } = draft.create(|content| check_user(tx, id, content.user_id))?;
-            let warnings = with_removals(&content, warnings, strict)?;
-            insert(tx, id, content, who, now)?.managed(tx, warnings)
+        .write(caller.actor(), options.validate_only, move |tx| {
+            let drafted = draft.create(|content| check_user(tx, id, content.user_id))?;
+            let warnings = with_removals(&drafted, &bio, strict)?;
+            insert(tx, id, drafted.content, bio, who, now)?.managed(tx, warnings)
         })
         .await?;
     let location = (!options.validate_only).then(|| format!("/api/v1/manage/authors/{}", author.id));
@@ -343,17 +273,19 @@ pub(crate) async fn update_author(
     patch: MergePatch<AuthorContent>,
 ) -> Result<Versioned<ManagedAuthor>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
+    let bio = app.render(patch.text("bio_markdown").unwrap_or_default()).await?;
     let (author, row_version) = app
-        .write(options.validate_only, move |tx| {
+        .write(caller.actor(), options.validate_only, move |tx| {
             let row = by_id(tx, id)?.ok_or_else(Problem::not_found)?;
             if_match.check(row.row_version)?;
+            let seen_version = row.row_version;
             let answer = row.clone().managed(tx, Vec::new())?;
             let check = |content: &mut AuthorContent| check_user(tx, id, content.user_id);
-            let Drafted { content, warnings } = patch.apply(&row.content.0, &answer, check)?;
-            let warnings = with_removals(&content, warnings, strict)?;
-            let row = save(tx, row, content, who, now)?;
-            let row_version = row.row_version;
-            Ok::<_, Problem>((row.managed(tx, warnings)?, row_version))
+            let drafted = patch.apply(&row.content.0, &answer, check)?;
+            let warnings = with_removals(&drafted, &bio, strict)?;
+            let row = save(tx, row, drafted, bio, who, now)?;
+            let row_version = if options.validate_only { seen_version } else { row.row_version };
+            Ok((row.managed(tx, warnings)?, row_version))
         })
         .await?;
     Ok(Versioned::new(author, row_version))
@@ -373,242 +305,16 @@ pub(crate) async fn delete_author(
     Path(id): Path<AuthorId>,
     Query(options): Query<DeleteAuthor>,
     if_match: IfMatch,
-) -> Result<NoContent, Problem> {
+) -> Result<Removed<ManagedAuthor>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    app.write(options.validate_only, move |tx| {
-        let row = by_id(tx, id)?.ok_or_else(Problem::not_found)?;
-        if_match.check(row.row_version)?;
-        remove(tx, &row, options.reassign_to.as_deref(), who, now)
-    })
-    .await?;
-    Ok(NoContent)
-}
-
-type Part<T> = (Vec<T>, page::Page, Option<String>);
-
-fn part<T>(
-    conn: &mut Conn,
-    query: &ListQuery<ListAuthors>,
-    show: impl Fn(AuthorRow, &mut Conn) -> Result<T, Problem>,
-) -> Result<Part<T>, Problem> {
-    let start = query.paging.start(&query.fingerprint, &[SortKind::Text])?;
-    let limit = query.paging.limit;
-    let list = List::new("authors", "id", vec![SortKey { column: "name_key", descending: false }]);
-    let ids = list.page(conn, start.place(limit), limit)?;
-    let total = if start.counts() { Some(list.count(conn)?) } else { None };
-    let wanted: Vec<Vec<u8>> = ids.ids.iter().map(|id| id.as_bytes().to_vec()).collect();
-    let mut rows: Vec<AuthorRow> =
-        authors::table.filter(authors::id.eq_any(wanted)).select(AuthorRow::as_select()).load(conn)?;
-    rows.sort_by_key(|row| ids.ids.iter().position(|id| *id == row.id.uuid()));
-    let found = Found { items: rows, more: ids.more, total };
-    let (page, links) = page::describe(&found, &start, limit, &query.fingerprint, &query.link_base);
-    let items = found.items.into_iter().map(|row| show(row, conn)).collect::<Result<_, _>>()?;
-    Ok((items, page, links))
-}
-
-fn by_id(conn: &mut Conn, id: AuthorId) -> Result<Option<AuthorRow>, Problem> {
-    Ok(authors::table.find(id).select(AuthorRow::as_select()).first(conn).optional()?)
-}
-
-fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<AuthorRow>, Problem> {
-    Ok(authors::table.filter(authors::slug.eq(slug)).select(AuthorRow::as_select()).first(conn).optional()?)
-}
-
-/// The author who used to have this slug; none where that one is deleted.
-fn by_former_slug(conn: &mut Conn, slug: &str) -> Result<Option<AuthorRow>, Problem> {
-    match slugs::former(conn, slugs::Kind::Author, slug)? {
-        Some(id) => by_id(conn, AuthorId::from_uuid(id)),
-        None => Ok(None),
-    }
-}
-
-/// The author that an id or a slug, present or former, names.
-///
-/// # Errors
-/// What the database says.
-pub(crate) fn named(conn: &mut Conn, name: &str) -> Result<Option<AuthorId>, Problem> {
-    if let Ok(id) = name.parse::<AuthorId>() {
-        let id = slugs::replacements(conn, &[id.uuid()])?.get(&id.uuid()).map_or(id, |new| AuthorId::from_uuid(*new));
-        if let Some(row) = by_id(conn, id)? {
-            return Ok(Some(row.id));
-        }
-        // A slug may look like an id.
-    }
-    let row = match by_slug(conn, name)? {
-        Some(row) => Some(row),
-        None => by_former_slug(conn, name)?,
-    };
-    Ok(row.map(|row| row.id))
-}
-
-/// The author that belongs to an account.
-///
-/// # Errors
-/// What the database says.
-pub(crate) fn of_user(conn: &mut Conn, user: UserId) -> Result<Option<AuthorId>, Problem> {
-    Ok(authors::table.filter(authors::user_id.eq(user)).select(authors::id).first(conn).optional()?)
-}
-
-/// Parts an author from an account that is being deleted: the author stays, as a guest.
-///
-/// # Errors
-/// What the database says.
-pub(crate) fn part_from_user(tx: &mut Tx<'_>, user: UserId, who: Who, now: Timestamp) -> Result<(), Problem> {
-    let Some(id) = of_user(tx, user)? else { return Ok(()) };
-    let Some(mut row) = by_id(tx, id)? else { return Ok(()) };
-    row.user_id = None;
-    row.content.0.user_id = None;
-    (row.row_version, row.saved_at) = (row.row_version + 1, now);
-    diesel::update(authors::table.find(id)).set(&row).execute(&mut **tx)?;
-    // Delivery shows no account: nothing public has changed.
-    let (kind, id) = (SubjectKind::Author, Some(id.uuid()));
-    record(tx, &Event { at: now, who, action: "author.update", kind, id, public: None })
-}
-
-/// What articles say of these authors.
-///
-/// # Errors
-/// What the database says.
-pub(crate) fn summaries(conn: &mut Conn, ids: &[AuthorId]) -> Result<HashMap<AuthorId, AuthorSummary>, Problem> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<AuthorRow> =
-        authors::table.filter(authors::id.eq_any(ids)).select(AuthorRow::as_select()).load(conn)?;
-    let summary = |row: AuthorRow| AuthorSummary {
-        id: row.id,
-        slug: row.slug,
-        name: row.name,
-        credentials: row.content.0.credentials,
-        avatar: row.content.0.avatar,
-    };
-    Ok(rows.into_iter().map(|row| (row.id, summary(row))).collect())
-}
-
-fn with_removals(content: &AuthorContent, mut warnings: Vec<Warning>, strict: Strict) -> Result<Vec<Warning>, Problem> {
-    let removed = text::render(&content.bio_markdown).removed;
-    warnings.extend(removed.into_iter().map(|removed| removed.warning("/bio_markdown")));
-    strict.check(&warnings)?;
-    Ok(warnings)
-}
-
-/// Stores a new author and says so in both logs.
-///
-/// # Errors
-/// A taken slug.
-pub(crate) fn insert(
-    tx: &mut Tx<'_>,
-    id: AuthorId,
-    content: AuthorContent,
-    who: Who,
-    now: Timestamp,
-) -> Result<AuthorRow, Problem> {
-    let row = row_of(tx, id, content, now, now, 1)?;
-    diesel::insert_into(authors::table).values(&row).execute(&mut **tx)?;
-    record(tx, &row.event(who, "author.create", PublicChange::created(&row.slug)))?;
-    Ok(row)
-}
-
-fn save(
-    tx: &mut Tx<'_>,
-    before: AuthorRow,
-    content: AuthorContent,
-    who: Who,
-    now: Timestamp,
-) -> Result<AuthorRow, Problem> {
-    let row = row_of(tx, before.id, content, before.created_at, now, before.row_version + 1)?;
-    if row.content == before.content {
-        return Ok(before);
-    }
-    if row.slug != before.slug {
-        slugs::retire(tx, slugs::Kind::Author, &before.slug, row.id.uuid(), now)?;
-    }
-    diesel::update(authors::table.find(row.id)).set(&row).execute(&mut **tx)?;
-    record(tx, &row.event(who, "author.update", PublicChange::updated(&row.slug)))?;
-    Ok(row)
-}
-
-/// The row of an author; makes the slug where there is none and checks what a schema can't.
-fn row_of(
-    tx: &mut Tx<'_>,
-    id: AuthorId,
-    mut content: AuthorContent,
-    created_at: Timestamp,
-    now: Timestamp,
-    row_version: i64,
-) -> Result<AuthorRow, Problem> {
-    let slug = match &content.slug {
-        Some(slug) => {
-            if let Some(holder) = by_slug(tx, slug)?.filter(|row| row.id != id) {
-                return Err(slugs::taken(Some(json!({ "kind": "author", "id": holder.id, "name": holder.name }))));
-            }
-            slug.clone()
-        }
-        None => {
-            slugs::made_from(&content.name, "author", |slug| Ok(by_slug(tx, slug)?.is_some_and(|row| row.id != id)))?
-        }
-    };
-    content.slug = Some(slug.clone());
-    Ok(AuthorRow {
-        id,
-        row_version,
-        slug,
-        name: content.name.clone(),
-        name_key: text::sort_key(&content.name),
-        user_id: content.user_id,
-        content: Document(content),
-        created_at,
-        saved_at: now,
-    })
-}
-
-/// An account belongs to one author at most.
-fn check_user(conn: &mut Conn, author: AuthorId, user: Option<UserId>) -> Result<Vec<Fault>, Problem> {
-    let Some(user) = user else { return Ok(Vec::new()) };
-    let fault = |code, message: &str| Ok(vec![Fault::body("/user_id", code, message)]);
-    if users::table.find(user).select(users::id).first::<UserId>(conn).optional()?.is_none() {
-        return fault("not_found", "There is no account with this id.");
-    }
-    match of_user(conn, user)? {
-        Some(other) if other != author => fault("taken", "This account belongs to another author already."),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn remove(
-    tx: &mut Tx<'_>,
-    row: &AuthorRow,
-    reassign_to: Option<&str>,
-    who: Who,
-    now: Timestamp,
-) -> Result<(), Problem> {
-    let heir = reassign_to.map(|name| heir(tx, row.id, name)).transpose()?;
-    let in_use: i64 = article_references::table
-        .filter(article_references::target.eq(row.id.bytes()))
-        .count()
-        .get_result(&mut **tx)?;
-    match heir {
-        Some(heir) => {
-            slugs::replace(tx, slugs::Kind::Author, row.id.uuid(), &row.slug, heir.uuid(), now)?;
-            crate::articles::reassign_author(tx, row.id, heir)?;
-        }
-        None if in_use > 0 => {
-            let detail = "Articles name this author; send `reassign_to` with the slug or id of who takes the place.";
-            return Err(Problem::new(&IN_USE, detail));
-        }
-        None => {}
-    }
-    diesel::delete(authors::table.find(row.id)).execute(&mut **tx)?;
-    let mut event = row.event(who, "author.delete", PublicChange::removed(&row.slug));
-    event.at = now;
-    record(tx, &event)
-}
-
-fn heir(conn: &mut Conn, deleted: AuthorId, name: &str) -> Result<AuthorId, Problem> {
-    let fault = |message| Err(Problem::invalid_query(vec![Fault::query("reassign_to", "not_found", message)]));
-    match named(conn, name)? {
-        None => fault("There is no author of this slug or id."),
-        Some(heir) if heir == deleted => fault("This is the author to be deleted; name another one."),
-        Some(heir) => Ok(heir),
-    }
+    let author = app
+        .write(caller.actor(), options.validate_only, move |tx| {
+            let row = by_id(tx, id)?.ok_or_else(Problem::not_found)?;
+            if_match.check(row.row_version)?;
+            let author = row.clone().managed(tx, Vec::new())?;
+            remove(tx, &row, options.reassign_to.as_deref(), who, now)?;
+            Ok(author)
+        })
+        .await?;
+    Ok(if options.validate_only { Removed::Tried(author) } else { Removed::Done })
 }

@@ -17,8 +17,8 @@ use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy};
 use crate::db::{Id, Timestamp};
 use crate::http::answer::Resolved;
 use crate::http::{
-    Created, Delivered, Draft, Drafted, Editable, IfMatch, ListOf, ListQuery, Managed, MergePatch, NoContent,
-    NoParameters, Operations, Path, Problem, Query, Versioned, Warning, WriteOptions,
+    Created, Delivered, Draft, Drafted, Editable, IfMatch, ListOf, ListQuery, Managed, MergePatch, NoParameters,
+    Operations, Path, Problem, Query, Removed, Versioned, Warning, WriteOptions,
 };
 use crate::slugs::Slug;
 use crate::state::App;
@@ -270,8 +270,8 @@ pub(crate) async fn create_category(
 ) -> Result<Created<ManagedCategory>, Problem> {
     let (who, now, id) = (caller.who(), app.clock.now(), CategoryId::generate());
     let category = app
-        .write(options.validate_only, move |tx| {
-            let Drafted { content, warnings } = draft.create(|content| store::resolve_parent(tx, id, content))?;
+        .write(caller.actor(), options.validate_only, move |tx| {
+            let Drafted { content, warnings, .. } = draft.create(|content| store::resolve_parent(tx, id, content))?;
             let row = insert(tx, id, content, who, now)?;
             store::managed_one(tx, row, warnings)
         })
@@ -298,15 +298,16 @@ pub(crate) async fn update_category(
 ) -> Result<Versioned<ManagedCategory>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
     let (category, row_version) = app
-        .write(options.validate_only, move |tx| {
+        .write(caller.actor(), options.validate_only, move |tx| {
             let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
             if_match.check(row.row_version)?;
+            let seen_version = row.row_version;
             let answer = store::managed_one(tx, row.clone(), Vec::new())?;
-            let Drafted { content, warnings } =
+            let Drafted { content, warnings, .. } =
                 patch.apply(&row.content.0, &answer, |content| store::resolve_parent(tx, id, content))?;
             let row = store::save(tx, row, content, who, now)?;
-            let row_version = row.row_version;
-            Ok::<_, Problem>((store::managed_one(tx, row, warnings)?, row_version))
+            let row_version = if options.validate_only { seen_version } else { row.row_version };
+            Ok((store::managed_one(tx, row, warnings)?, row_version))
         })
         .await?;
     Ok(Versioned::new(category, row_version))
@@ -327,13 +328,16 @@ pub(crate) async fn delete_category(
     Path(id): Path<CategoryId>,
     Query(options): Query<DeleteCategory>,
     if_match: IfMatch,
-) -> Result<NoContent, Problem> {
+) -> Result<Removed<ManagedCategory>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    app.write(options.validate_only, move |tx| {
-        let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
-        if_match.check(row.row_version)?;
-        store::remove(tx, &row, options.reassign_to.as_deref(), who, now)
-    })
-    .await?;
-    Ok(NoContent)
+    let category = app
+        .write(caller.actor(), options.validate_only, move |tx| {
+            let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
+            if_match.check(row.row_version)?;
+            let category = store::managed_one(tx, row.clone(), Vec::new())?;
+            store::remove(tx, &row, options.reassign_to.as_deref(), who, now)?;
+            Ok(category)
+        })
+        .await?;
+    Ok(if options.validate_only { Removed::Tried(category) } else { Removed::Done })
 }

@@ -140,7 +140,7 @@ pub struct Event {
 pub fn record(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
     append_audit(tx, event, 1)?;
     if let Some(public) = &event.public {
-        let version = next_version(tx, event.at)?;
+        let version = next_version(tx)?;
         diesel::insert_into(changes::table)
             .values((
                 changes::version.eq(version),
@@ -214,9 +214,9 @@ impl AnonymousEvents {
     }
 }
 
-fn next_version(tx: &mut Tx<'_>, at: Timestamp) -> Result<i64, Problem> {
+fn next_version(tx: &mut Tx<'_>) -> Result<i64, Problem> {
     Ok(diesel::update(content_version::table)
-        .set((content_version::version.eq(content_version::version + 1), content_version::changed_at.eq(at)))
+        .set(content_version::version.eq(content_version::version + 1))
         .returning(content_version::version)
         .get_result(&mut **tx)?)
 }

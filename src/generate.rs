@@ -12,6 +12,7 @@ use crate::categories::{self, CategoryContent, CategoryId};
 use crate::changes::Who;
 use crate::db::{Db, Timestamp, Tx};
 use crate::http::Problem;
+use crate::text;
 
 const AUTHORS: u64 = 40;
 const ROOT_CATEGORIES: u64 = 6;
@@ -137,6 +138,11 @@ pub(crate) async fn generate(
     now: Timestamp,
     progress: impl Fn(u64),
 ) -> Result<(), Problem> {
+    if db.read(|conn| authors::named(conn, "generated-author-0")).await?.is_some() {
+        return Err(Problem::conflict(
+            "There are generated articles here already; give another --data-dir, or delete this one first.",
+        ));
+    }
     let language = language.to_owned();
     let taxonomy = db.write(move |tx| add_taxonomy(tx, now)).await?;
     let prepared = prepare_in_threads(number, &taxonomy, &language);
@@ -161,7 +167,7 @@ fn add_taxonomy(tx: &mut Tx<'_>, now: Timestamp) -> Result<Taxonomy, Problem> {
             name: format!("Generated Author {index}"),
             ..AuthorContent::default()
         };
-        authors::insert(tx, id, content, Who::CommandLine, now)?;
+        authors::insert(tx, id, content, text::render(""), Who::CommandLine, now)?;
         taxonomy.authors.push(id);
     }
     for index in 0..CATEGORIES {

@@ -11,6 +11,8 @@
 pub mod auth;
 pub mod changes;
 pub mod cli;
+pub mod clock;
+pub mod compute;
 pub mod config;
 pub mod db;
 pub mod http;

@@ -29,6 +29,8 @@ table! {
         name_key -> Text,
         user_id -> Nullable<Binary>,
         content -> Text,
+        bio_html -> Text,
+        renderer_version -> Integer,
         created_at -> BigInt,
         saved_at -> BigInt,
     }

@@ -18,6 +18,7 @@ use crate::auth::passwords::Passwords;
 use crate::auth::secrets::ServerSecret;
 use crate::auth::tokens::Tokens;
 use crate::changes::AnonymousEvents;
+use crate::compute::{Pool, half_of_the_processors};
 use crate::config::Config;
 use crate::db::Db;
 use crate::http::api::Surface;
@@ -28,6 +29,9 @@ use crate::{articles, audit, auth, authors, categories, jobs, ops, site, tags, u
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
+
+/// Texts that may wait to be rendered.
+const RENDERINGS_WAITING: usize = 64;
 
 /// Everything that is served.
 pub fn operations() -> Operations {
@@ -84,10 +88,11 @@ impl Running {
 pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     make_private_dir(&config.data_dir)
         .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))?;
-    let db = Db::open(&config.database).map_err(|error| error.to_string())?;
+    let db = Db::open(&config.database, clock.clone()).map_err(|error| error.to_string())?;
     Ok(App {
         tokens: Tokens::open(&config)?,
         passwords: Passwords::new(config.password_cost)?,
+        renderer: Pool::new("renderer", half_of_the_processors(), RENDERINGS_WAITING)?,
         secret: ServerSecret::open(&config.key_dir)?,
         limits: Limits::new(config.rate_limits),
         mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
@@ -137,11 +142,10 @@ pub fn start(app: App) -> Result<Running, String> {
 }
 
 fn cors(surface: Surface, origins: &[String]) -> Cors {
-    let exposed =
-        ["etag", "link", "location", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "content-version"];
+    let exposed = edge::EXPOSED_HEADERS.split(", ").map(HeaderName::from_static);
     let common = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-        .expose_headers(exposed.map(HeaderName::from_static))
+        .expose_headers(exposed)
         .allow_any_header()
         .block_on_origin_mismatch(false)
         .max_age(3600);

@@ -208,16 +208,17 @@ pub(crate) async fn update_site(
 ) -> Result<Versioned<ManagedSite>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
     let (site, row_version) = app
-        .write(options.validate_only, move |tx| {
+        .write(caller.actor(), options.validate_only, move |tx| {
             let row = present(tx)?;
             if_match.check(row.row_version)?;
-            let Drafted { content, warnings } =
+            let seen_version = row.row_version;
+            let Drafted { content, warnings, .. } =
                 patch.apply(&row.content.0, &row.clone().managed(Vec::new()), |content| {
                     Ok(repeated_ids(&content.calls_to_action))
                 })?;
             let row = save(tx, row, content, who, now)?;
-            let row_version = row.row_version;
-            Ok::<_, Problem>((row.managed(warnings), row_version))
+            let row_version = if options.validate_only { seen_version } else { row.row_version };
+            Ok((row.managed(warnings), row_version))
         })
         .await?;
     Ok(Versioned::new(site, row_version))

@@ -79,6 +79,12 @@ pub(crate) fn retire(tx: &mut Tx<'_>, kind: Kind, slug: &str, target: Uuid, now:
     Ok(())
 }
 
+/// Forgets whose slug this used to be: it is another's now.
+pub(crate) fn forget(tx: &mut Tx<'_>, kind: Kind, slug: &str) -> QueryResult<()> {
+    diesel::delete(former_slugs::table.find((kind.name(), slug))).execute(&mut **tx)?;
+    Ok(())
+}
+
 /// Lets `new` take over what named `old`: its former slugs and its id.
 pub(crate) fn replace(
     tx: &mut Tx<'_>,

@@ -1,19 +1,19 @@
 //! What a handler can reach: settings, database, clock and keys.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use crate::auth::address::UntrustedProxy;
 use crate::auth::limits::Limits;
 use crate::auth::passwords::Passwords;
 use crate::auth::secrets::ServerSecret;
 use crate::auth::tokens::Tokens;
+use crate::auth::{self, Actor};
 use crate::changes::AnonymousEvents;
+pub use crate::clock::Clock;
+use crate::compute::Pool;
 use crate::config::Config;
-use crate::db::{ContentVersion, Db, Error, Timestamp, Tx};
-use crate::http::{CachePolicy, Delivered};
+use crate::db::{ContentVersion, Db, Tx};
+use crate::http::{CachePolicy, Delivered, Problem};
 use crate::mail::Mailer;
+use crate::text::{self, Rendered};
 
 /// The running program's shared state.
 pub struct App {
@@ -27,6 +27,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// Renders Markdown.
+    pub renderer: Pool,
     /// The server's own secret.
     pub secret: ServerSecret,
     /// The limits of sign-in.
@@ -50,37 +52,30 @@ impl App {
         CachePolicy { max_age: self.config.cache_max_age }
     }
 
-    /// Runs a write, or only rehearses it where `validate_only` was asked for.
+    /// Runs a caller's write, or only rehearses it where `validate_only` was asked for. Whether the caller still
+    /// stands is asked once more in its transaction: a body may take long to arrive.
     ///
     /// # Errors
-    /// What the work returns, or an error of the door.
-    pub async fn write<T, E, F>(&self, validate_only: bool, work: F) -> Result<T, E>
+    /// `401` where the caller does not stand any more, what the work returns, or an error of the door.
+    pub async fn write<T, F>(&self, caller: Actor, validate_only: bool, work: F) -> Result<T, Problem>
     where
-        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
     {
+        let (limits, now) = (self.config.sign_in_limits(caller.role), self.clock.now());
+        let work = move |tx: &mut Tx<'_>| {
+            auth::check_stands(tx, caller, limits, now)?;
+            work(tx)
+        };
         if validate_only { self.db.rehearse(work).await } else { self.db.write(work).await }
     }
-}
 
-/// The one place that time comes from, so that tests can move it.
-#[derive(Debug, Clone, Default)]
-pub struct Clock {
-    offset_millis: Arc<AtomicI64>,
-}
-
-impl Clock {
-    /// The present moment.
-    pub fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_unix_millis(millis.saturating_add(self.offset_millis.load(Ordering::Relaxed)))
-    }
-
-    /// Moves the clock forward.
-    pub fn advance(&self, by: Duration) {
-        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.offset_millis.fetch_add(millis, Ordering::Relaxed);
+    /// Renders Markdown, on a thread that is there for it.
+    ///
+    /// # Errors
+    /// `503` where too many texts wait already.
+    pub(crate) async fn render(&self, markdown: &str) -> Result<Rendered, Problem> {
+        let markdown = markdown.to_owned();
+        self.renderer.run(move || text::render(&markdown)).await
     }
 }

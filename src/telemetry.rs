@@ -1,5 +1,7 @@
 //! The log: to standard error, as lines for people or as JSON.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -10,7 +12,8 @@ use crate::config::{Config, LogFormat};
 pub(crate) fn start(config: &Config) {
     let filter: Targets = config.log.parse().unwrap_or_default();
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // A log that runs already, as in tests, is kept.
     drop(match config.log_format {
         LogFormat::Text => registry.with(lines).try_init(),

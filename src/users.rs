@@ -10,6 +10,7 @@ mod store;
 use actix_web::web::Data;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 pub use self::rules::{check_email, check_name, check_password};
@@ -23,8 +24,8 @@ use crate::auth::{Caller, ManageUsers, Role, UserId};
 pub use crate::changes::Who;
 use crate::db::{Conn, Timestamp};
 use crate::http::{
-    Created, Fault, Found, IfMatch, Json, ListOf, ListQuery, Managed, NoContent, NoParameters, Operations, PatchJson,
-    Path, Problem, Query, SortKind, Versioned, WriteOptions, page,
+    Body, Created, Fault, Found, IfMatch, Json, ListOf, ListQuery, Managed, NoParameters, Operations, PatchJson, Path,
+    Problem, Query, Removed, SortKind, Versioned, WriteOptions, page,
 };
 use crate::state::App;
 
@@ -98,6 +99,12 @@ pub struct UserDraft {
     password: Option<SecretString>,
 }
 
+impl Body for UserDraft {
+    fn faults(value: &Value) -> Vec<Fault> {
+        told_faults(value)
+    }
+}
+
 /// A new account, and the link with which the person chooses the password.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewAccount {
@@ -149,6 +156,12 @@ pub struct UserPatch {
     #[serde(default)]
     #[schema(value_type = Timestamp)]
     saved_at: Option<Timestamp>,
+}
+
+impl Body for UserPatch {
+    fn faults(value: &Value) -> Vec<Fault> {
+        told_faults(value)
+    }
 }
 
 /// A member that was left out, or sent, maybe as null.
@@ -245,7 +258,7 @@ pub async fn create_user(
     };
     let (new, who, now) = (NewUser { email, name, role }, caller.who(), app.clock.now());
     let (row, link) = app
-        .write(options.validate_only, move |tx| {
+        .write(caller.actor(), options.validate_only, move |tx| {
             let has_password = hash.is_some();
             let id = insert(tx, &new, hash, who, now)?;
             let link = if has_password { None } else { Some(password_links::make(tx, id, who, now)?) };
@@ -283,15 +296,17 @@ pub async fn update_user(
     };
     let (who, now) = (caller.who(), app.clock.now());
     let row = app
-        .write(options.validate_only, move |tx| {
+        .write(caller.actor(), options.validate_only, move |tx| {
             let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
             if_match.check(row.row_version)?;
             patch.check(&row.clone().into())?;
-            store::change(tx, &row, patch, hash, who, now)
+            let seen_version = row.row_version;
+            Ok((store::change(tx, &row, patch, hash, who, now)?, seen_version))
         })
         .await?;
+    let (row, seen_version) = row;
     let row_version = row.row_version;
-    Ok(Versioned::new(row.into(), row_version))
+    Ok(Versioned::tried(row.into(), row_version, options.validate_only.then_some(seen_version)))
 }
 
 /// Delete a user
@@ -308,15 +323,17 @@ pub async fn delete_user(
     Path(id): Path<UserId>,
     Query(options): Query<WriteOptions>,
     if_match: IfMatch,
-) -> Result<NoContent, Problem> {
+) -> Result<Removed<User>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    app.write(options.validate_only, move |tx| {
-        let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
-        if_match.check(row.row_version)?;
-        store::remove(tx, &row, who, now)
-    })
-    .await?;
-    Ok(NoContent)
+    let user = app
+        .write(caller.actor(), options.validate_only, move |tx| {
+            let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
+            if_match.check(row.row_version)?;
+            store::remove(tx, &row, who, now)?;
+            Ok(row)
+        })
+        .await?;
+    Ok(if options.validate_only { Removed::Tried(user.into()) } else { Removed::Done })
 }
 
 /// The accounts as a table for a terminal.
@@ -333,6 +350,15 @@ pub fn table(users: &[User]) -> String {
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+/// What is wrong with the email, name and password that a body has, whatever else is wrong with it.
+fn told_faults(value: &Value) -> Vec<Fault> {
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    let (email, name) = (text("email").unwrap_or_default(), text("name").unwrap_or_default());
+    let password = text("password").map(SecretString::from);
+    let faults = account_faults(email, name, password.as_ref()).into_iter();
+    faults.filter(|fault| fault.pointer.as_deref().is_some_and(|place| text(&place[1..]).is_some())).collect()
 }
 
 /// What is wrong with an account's email, name and new password.

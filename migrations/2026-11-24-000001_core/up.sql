@@ -28,6 +28,9 @@ CREATE TABLE authors (
     name_key TEXT NOT NULL,
     user_id BLOB CONSTRAINT authors_user_id_unique UNIQUE REFERENCES users (id) ON DELETE SET NULL,
     content TEXT NOT NULL,
+    -- The biography as sanitised HTML, and which version of the renderer made it.
+    bio_html TEXT NOT NULL,
+    renderer_version INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     saved_at INTEGER NOT NULL
 ) STRICT;

@@ -146,6 +146,10 @@ fn linked(
     mut bodies: HashMap<ArticleId, PublishedBody>,
     include: &[ListInclude],
 ) -> Result<HashMap<ArticleId, PublishedBody>, Problem> {
+    let shows_links = [ListInclude::BodyHtml, ListInclude::BodyMarkdown, ListInclude::Sections];
+    if !include.iter().any(|one| shows_links.contains(one)) {
+        return Ok(bodies);
+    }
     let targets: HashSet<ArticleId> = bodies.values().flat_map(|body| body.linked_articles.iter().copied()).collect();
     if targets.is_empty() {
         return Ok(bodies);

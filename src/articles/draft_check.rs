@@ -1,7 +1,6 @@
 //! What a schema can't say of an article's content: that what it names exists, and that its slug is free.
 
-use diesel::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::model::{ArticleId, Content};
 use super::{published, store};
@@ -10,8 +9,8 @@ use crate::authors;
 use crate::categories;
 use crate::db::{Conn, Timestamp};
 use crate::http::{Fault, Problem};
-use crate::schema::articles;
 use crate::slugs;
+use crate::text::canonical_language;
 
 /// Checks content that `actor` sends for the article `id`, and puts ids where it names by slug.
 pub(super) fn resolve(
@@ -31,11 +30,37 @@ pub(super) fn resolve(
             None => faults.push(not_found("/reviewed_by", "author")),
         }
     }
-    if content.language.is_none() {
-        content.language = Some(site_language.to_owned());
-    }
+    content.language = Some(canonical_language(content.language.as_deref().unwrap_or(site_language)));
     if content.excerpt.as_deref().is_some_and(|text| text.trim().is_empty()) {
         content.excerpt = None;
+    }
+    resolve_original(conn, content, id, actor, &mut faults)?;
+    Ok(faults)
+}
+
+/// Checks once more, in the transaction that stores it, that what the content names is there, and that it may
+/// translate what it says: both may have changed since the content was checked.
+pub(super) fn recheck(
+    conn: &mut Conn,
+    content: &mut Content,
+    id: ArticleId,
+    actor: Actor,
+) -> Result<Vec<Fault>, Problem> {
+    store::resolve_replaced(conn, std::slice::from_mut(content))?;
+    let mut faults = Vec::new();
+    // What is missing is told, not left out.
+    let names = Content {
+        authors: content.authors.clone(),
+        categories: content.categories.clone(),
+        reviewed_by: content.reviewed_by.clone(),
+        ..Content::default()
+    };
+    resolve_authors(conn, &mut names.clone(), &mut faults)?;
+    resolve_categories(conn, &mut names.clone(), &mut faults)?;
+    if let Some(name) = &names.reviewed_by
+        && authors::named(conn, name)?.is_none()
+    {
+        faults.push(not_found("/reviewed_by", "author"));
     }
     resolve_original(conn, content, id, actor, &mut faults)?;
     Ok(faults)
@@ -91,17 +116,11 @@ fn resolve_original(
         faults.push(fault("self", "An article is not a translation of itself."));
         return Ok(());
     }
-    let visible = match store::by_id(conn, named)? {
-        Some(row) => row.published_revision.is_some() || store::may_edit(conn, &row, actor)?,
-        None => false,
-    };
-    if !visible {
+    let Some(original) = original_of(conn, named, actor)? else {
         faults.push(not_found("/translation_of", "article"));
         return Ok(());
-    }
-    let original: Option<ArticleId> =
-        articles::table.find(named).select(articles::translation_of).first::<Option<ArticleId>>(conn)?;
-    content.translation_of = Some(original.unwrap_or(named));
+    };
+    content.translation_of = Some(original);
     if content.translation_of == Some(id) {
         faults.push(fault("cycle", "That article is a translation of this one already."));
     } else if store::is_translated(conn, id)? {
@@ -111,15 +130,39 @@ fn resolve_original(
     Ok(())
 }
 
+/// The original of an article, which may be itself; none where the actor may not know of the article. Who may not
+/// edit it learns what is public of it, not what its working copy says.
+fn original_of(conn: &mut Conn, named: ArticleId, actor: Actor) -> Result<Option<ArticleId>, Problem> {
+    let Some(row) = store::by_id(conn, named)? else { return Ok(None) };
+    if store::may_edit(conn, &row, actor)? {
+        return Ok(Some(row.translation_of.unwrap_or(named)));
+    }
+    Ok(published::by_id(conn, named)?.map(|public| public.translation_root))
+}
+
 /// Gives the content its slug: the one it names, where that is free, or one made from the title.
 pub(super) fn settle_slug(conn: &mut Conn, content: &mut Content, id: ArticleId, actor: Actor) -> Result<(), Problem> {
     if let Some(slug) = &content.slug {
         let Some(holder) = store::slug_holder(conn, slug, id)? else { return Ok(()) };
-        let visible = published::by_id(conn, holder.id)?.is_some() || store::may_edit(conn, &holder, actor)?;
-        let shown = json!({ "kind": "article", "id": holder.id, "title": holder.title, "trashed": holder.trashed_at.is_some() });
-        return Err(slugs::taken(visible.then_some(shown)));
+        return Err(slugs::taken(shown_holder(conn, &holder, slug, actor)?));
     }
     let slug = slugs::made_from(&content.title, "article", |slug| Ok(store::slug_holder(conn, slug, id)?.is_some()))?;
     content.slug = Some(slug);
     Ok(())
+}
+
+/// What the actor may know of who holds a slug: of an own article all, of another's what is public of it.
+fn shown_holder(
+    conn: &mut Conn,
+    holder: &store::ArticleRow,
+    slug: &str,
+    actor: Actor,
+) -> Result<Option<Value>, Problem> {
+    let shown =
+        |title: &str, trashed: bool| json!({ "kind": "article", "id": holder.id, "title": title, "trashed": trashed });
+    if store::may_edit(conn, holder, actor)? {
+        return Ok(Some(shown(&holder.title, holder.trashed_at.is_some())));
+    }
+    let public = published::by_id(conn, holder.id)?.filter(|public| public.slug == slug);
+    Ok(public.map(|public| shown(&public.summary.0.content.title, false)))
 }

@@ -8,33 +8,33 @@ use crate::auth::Actor;
 use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
 use crate::config::Config;
 use crate::db::{Conn, Timestamp, Tx};
-use crate::http::{Drafted, IfMatch, MergePatch, Problem, Strict};
-use crate::text::{self, Rendered};
+use crate::http::conditional::version_tag;
+use crate::http::{Drafted, IfMatch, MergePatch, Problem, Strict, Warning};
+use crate::state::App;
+use crate::text::Rendered;
 
-/// Renders the body for its warnings, and refuses what sanitising would remove where that is asked for.
-pub(super) fn with_rendering(
-    mut drafted: Drafted<Content>,
-    strict: Strict,
-) -> Result<(Drafted<Content>, Rendered), Problem> {
-    let rendered = text::render(&drafted.content.body_markdown);
-    let removed = rendered.removed.iter().map(|removed| removed.warning("/body_markdown"));
+/// Renders the body for its warnings, and refuses what sanitising would remove of what the request touches, where
+/// that is asked for.
+pub(super) async fn rendered(app: &App, drafted: &mut Drafted<Content>, strict: Strict) -> Result<Rendered, Problem> {
+    let rendered = app.render(&drafted.content.body_markdown).await?;
+    let removed: Vec<Warning> = rendered.removed.iter().map(|removed| removed.warning("/body_markdown")).collect();
+    if drafted.touches("body_markdown") {
+        strict.check(&removed)?;
+    }
     drafted.warnings.extend(removed);
-    strict.check(&drafted.warnings)?;
-    Ok((drafted, rendered))
+    Ok(rendered)
 }
 
 /// Loads, merges and checks a patch: may this caller edit this article, and what would it become?
-#[expect(clippy::too_many_arguments, reason = "each is one of the request's parts")]
 pub(super) fn draft(
     conn: &mut Conn,
     config: &Config,
     id: ArticleId,
     patch: MergePatch<Content>,
     if_match: &IfMatch,
-    strict: Strict,
     actor: Actor,
     now: Timestamp,
-) -> Result<(ArticleRow, Drafted<Content>, Rendered), Problem> {
+) -> Result<(ArticleRow, Drafted<Content>), Problem> {
     let row = store::editable(conn, id, actor)?;
     if_match.check(row.row_version)?;
     row.state().after(Move::Save).map_err(Problem::conflict)?;
@@ -42,8 +42,7 @@ pub(super) fn draft(
     let drafted = patch.apply(&present.content, &present, |content| {
         draft_check::resolve(conn, content, id, actor, &config.language, now)
     })?;
-    let (drafted, rendered) = with_rendering(drafted, strict)?;
-    Ok((row, drafted, rendered))
+    Ok((row, drafted))
 }
 
 /// Stores a new article.
@@ -51,17 +50,18 @@ pub(super) fn create(
     tx: &mut Tx<'_>,
     config: &Config,
     id: ArticleId,
-    drafted: Drafted<Content>,
-    rendered: &Rendered,
+    mut drafted: Drafted<Content>,
     actor: Actor,
     now: Timestamp,
 ) -> Result<WorkingCopy, Problem> {
-    let Drafted { mut content, warnings } = drafted;
+    let found = draft_check::recheck(tx, &mut drafted.content, id, actor)?;
+    drafted.refuse(found)?;
+    let Drafted { mut content, warnings, .. } = drafted;
     draft_check::settle_slug(tx, &mut content, id, actor)?;
     let row = store::with_columns(new_row(id, Some(actor), now), &content);
     store::insert(tx, &row, &content)?;
     record(tx, &event(&row, actor.who(), "article.create", now, None))?;
-    working_copy::with_content(tx, config, row, content, rendered, warnings)
+    working_copy::with_content(tx, config, row, content, warnings)
 }
 
 /// The row of an article that has only just been made.
@@ -93,14 +93,16 @@ pub(super) fn save(
     tx: &mut Tx<'_>,
     config: &Config,
     seen: &ArticleRow,
-    drafted: Drafted<Content>,
-    rendered: &Rendered,
+    mut drafted: Drafted<Content>,
     actor: Actor,
     now: Timestamp,
 ) -> Result<(WorkingCopy, i64), Problem> {
     let row = store::editable(tx, seen.id, actor)?;
-    IfMatch::Tags(vec![crate::http::conditional::version_tag(seen.row_version)]).check(row.row_version)?;
-    let Drafted { mut content, warnings } = drafted;
+    IfMatch::Tags(vec![version_tag(seen.row_version)]).check(row.row_version)?;
+    // What the content names may have changed since it was checked.
+    let found = draft_check::recheck(tx, &mut drafted.content, row.id, actor)?;
+    drafted.refuse(found)?;
+    let Drafted { mut content, warnings, .. } = drafted;
     draft_check::settle_slug(tx, &mut content, row.id, actor)?;
     let row = if store::content(tx, row.id, row.revision)?.as_ref() == Some(&content) {
         row
@@ -110,7 +112,7 @@ pub(super) fn save(
         saved
     };
     let row_version = row.row_version;
-    Ok((working_copy::with_content(tx, config, row, content, rendered, warnings)?, row_version))
+    Ok((working_copy::with_content(tx, config, row, content, warnings)?, row_version))
 }
 
 /// What the logs say of an article.

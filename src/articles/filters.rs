@@ -16,6 +16,7 @@ use crate::counts::{self, Facet};
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Timestamp};
 use crate::http::{Fault, Problem, SortKind, SortValue};
+use crate::text::canonical_language;
 
 /// What the public list can be filtered, sorted and enriched by.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
@@ -162,6 +163,9 @@ impl ListArticles {
             }
             None => List::new("published_articles AS p", "p.article_id", keys),
         };
+        if has_nothing(conn, &facets)? {
+            list.filter("FALSE", []);
+        }
         filter_languages(&mut list, &languages);
         for (index, facet) in facets.iter().enumerate() {
             if driving != Some(index) {
@@ -223,7 +227,7 @@ impl ListArticles {
         } else if self.language.is_empty() {
             vec![site_language.to_owned()]
         } else {
-            let mut languages = self.language.clone();
+            let mut languages: Vec<String> = self.language.iter().map(|tag| canonical_language(tag)).collect();
             languages.sort_unstable();
             languages.dedup();
             languages
@@ -236,7 +240,7 @@ impl ListArticles {
         for name in &self.exclude {
             match name.parse::<Uuid>() {
                 Ok(id) => ids.push(id),
-                Err(_) => ids.extend(published::by_slug(conn, name)?.map(|row| row.article_id.uuid())),
+                Err(_) => ids.extend(published::named(conn, name)?.map(|row| row.article_id.uuid())),
             }
         }
         Ok(ids)
@@ -256,6 +260,20 @@ fn distinct(mut targets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     targets.sort_unstable();
     targets.dedup();
     targets
+}
+
+/// Whether one of the filters has no article at all, so that nothing need be walked to find none.
+fn has_nothing(conn: &mut Conn, facets: &[FacetFilter]) -> Result<bool, Problem> {
+    for facet in facets {
+        let mut articles = 0;
+        for target in &facet.targets {
+            articles += counts::of(conn, facet.kind, target, None)?;
+        }
+        if articles == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Of the filters by one target, the one with the fewest articles: its range is the shortest to walk.
@@ -313,6 +331,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::db::Db;
     use crate::db::list::Place;
     use crate::generate::generate;
@@ -320,7 +339,7 @@ mod tests {
     /// What is asked for, the first page and one deep in a walk, and how the database reads it.
     async fn plans(query: serde_json::Value) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
-        let db = Db::open(&dir.path().join("test.db")).unwrap();
+        let db = Db::open(&dir.path().join("test.db"), Clock::default()).unwrap();
         generate(&db, "en", 50, Timestamp::from_unix_millis(1_800_000_000_000), |_| ()).await.unwrap();
         db.read(move |conn| {
             let filters: ListArticles = serde_json::from_value(query.clone()).unwrap();

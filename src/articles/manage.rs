@@ -11,13 +11,17 @@ use super::publishing;
 use super::views::WorkingCopyListItem;
 use super::working_list::{self, ListWorkingCopies};
 use super::{store, working_copy};
-use crate::auth::{Caller, EditArticles, PublishArticles};
+use crate::auth::{Actor, Caller, EditArticles, PublishArticles};
 use crate::authors;
+use crate::http::problem::PRECONDITION_FAILED;
 use crate::http::{
-    Created, Draft, Drafted, IfMatch, Json, ListOf, ListQuery, Managed, MergePatch, NoContent, NoParameters, Path,
-    Problem, Query, Strict, Versioned, WriteOptions,
+    Body, Created, Draft, IfMatch, Json, ListOf, ListQuery, Managed, MaybeJson, MergePatch, NoParameters, Path,
+    Problem, Query, Removed, Strict, Versioned, WriteOptions,
 };
 use crate::state::App;
+
+/// How often a change of whatever is there is tried, where others save all the time.
+const MOST_TRIES: usize = 20;
 
 /// How an article is deleted.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
@@ -42,6 +46,8 @@ pub(super) struct Publish {
     revision: i64,
 }
 
+impl Body for Publish {}
+
 /// Where readers of a withdrawn article should go.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +57,8 @@ pub(super) struct Unpublish {
     #[schema(min_length = 1, max_length = 120)]
     successor: Option<String>,
 }
+
+impl Body for Unpublish {}
 
 /// List working copies
 ///
@@ -84,21 +92,23 @@ pub(super) async fn create_article(
 ) -> Result<Created<WorkingCopy>, Problem> {
     let (actor, now, id) = (caller.actor(), app.clock.now(), ArticleId::generate());
     let language = app.config.language.clone();
-    let (drafted, rendered) = app
+    let mut drafted = app
         .db
         .read(move |conn| {
-            let Drafted { mut content, warnings } =
-                draft.create(|content| draft_check::resolve(conn, content, id, actor, &language, now))?;
-            if content.authors.is_empty() {
-                content.authors = authors::of_user(conn, actor.user)?.iter().map(ToString::to_string).collect();
+            let mut drafted = draft.create(|content| draft_check::resolve(conn, content, id, actor, &language, now))?;
+            if drafted.content.authors.is_empty() {
+                let own = authors::of_user(conn, actor.user)?;
+                drafted.content.authors = own.iter().map(ToString::to_string).collect();
             }
-            editing::with_rendering(Drafted { content, warnings }, strict)
+            Ok::<_, Problem>(drafted)
         })
         .await?;
+    let rendered = editing::rendered(&app, &mut drafted, strict).await?;
     let state = app.clone();
     let working_copy = app
-        .write(options.validate_only, move |tx| editing::create(tx, &state.config, id, drafted, &rendered, actor, now))
+        .write(actor, options.validate_only, move |tx| editing::create(tx, &state.config, id, drafted, actor, now))
         .await?;
+    let working_copy = working_copy::with_rendered(&app, working_copy, rendered).await?;
     let location = (!options.validate_only).then(|| format!("/api/v1/manage/articles/{id}"));
     Ok(Created::new(working_copy, location, 1))
 }
@@ -123,7 +133,7 @@ pub(super) async fn get_working_copy(
             Ok::<_, Problem>((working_copy::load(conn, &state.config, row)?, row_version))
         })
         .await?;
-    Ok(Versioned::new(working_copy, row_version))
+    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
 }
 
 /// Change an article
@@ -144,14 +154,36 @@ pub(super) async fn update_article(
     strict: Strict,
     patch: MergePatch<Content>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (actor, now, state) = (caller.actor(), app.clock.now(), app.clone());
-    let (row, drafted, rendered) =
-        app.db.read(move |conn| editing::draft(conn, &state.config, id, patch, &if_match, strict, actor, now)).await?;
-    let state = app.clone();
+    let actor = caller.actor();
+    for _ in 0..MOST_TRIES {
+        let changed = change(&app, id, patch.clone(), &if_match, strict, actor, options).await;
+        // `*` means whatever is there: who saved meanwhile is built upon, not refused.
+        if if_match != IfMatch::Any || !changed.as_ref().is_err_and(|problem| problem.is(&PRECONDITION_FAILED)) {
+            return changed;
+        }
+    }
+    Err(Problem::overloaded())
+}
+
+async fn change(
+    app: &Data<App>,
+    id: ArticleId,
+    patch: MergePatch<Content>,
+    if_match: &IfMatch,
+    strict: Strict,
+    actor: Actor,
+    options: WriteOptions,
+) -> Result<Versioned<WorkingCopy>, Problem> {
+    let (now, state, if_match) = (app.clock.now(), app.clone(), if_match.clone());
+    let (row, mut drafted) =
+        app.db.read(move |conn| editing::draft(conn, &state.config, id, patch, &if_match, actor, now)).await?;
+    let rendered = editing::rendered(app, &mut drafted, strict).await?;
+    let (state, seen_version) = (app.clone(), row.row_version);
     let (working_copy, row_version) = app
-        .write(options.validate_only, move |tx| editing::save(tx, &state.config, &row, drafted, &rendered, actor, now))
+        .write(actor, options.validate_only, move |tx| editing::save(tx, &state.config, &row, drafted, actor, now))
         .await?;
-    Ok(Versioned::new(working_copy, row_version))
+    let working_copy = working_copy::with_rendered(app, working_copy, rendered).await?;
+    Ok(Versioned::tried(working_copy, row_version, options.validate_only.then_some(seen_version)))
 }
 
 /// Move an article to the trash
@@ -168,15 +200,21 @@ pub(super) async fn delete_article(
     Path(id): Path<ArticleId>,
     Query(options): Query<DeleteArticle>,
     if_match: IfMatch,
-) -> Result<NoContent, Problem> {
+) -> Result<Removed<WorkingCopy>, Problem> {
     let (actor, now) = (caller.actor(), app.clock.now());
-    app.write(options.validate_only, move |tx| {
-        let row = store::editable(tx, id, actor)?;
-        if_match.check(row.row_version)?;
-        publishing::trash(tx, row, options.unpublish, actor, now)
-    })
-    .await?;
-    Ok(NoContent)
+    let state = app.clone();
+    let trashed = app
+        .write(actor, options.validate_only, move |tx| {
+            let row = store::editable(tx, id, actor)?;
+            if_match.check(row.row_version)?;
+            let row = publishing::trash(tx, row, options.unpublish, actor, now)?;
+            working_copy::load(tx, &state.config, row)
+        })
+        .await?;
+    if !options.validate_only {
+        return Ok(Removed::Done);
+    }
+    Ok(Removed::Tried(working_copy::with_html(&app, trashed).await?))
 }
 
 /// Publish a revision
@@ -195,15 +233,18 @@ pub(super) async fn publish_article(
     Json(publish): Json<Publish>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (actor, now, state) = (caller.actor(), app.clock.now(), app.clone());
-    let prepared = app.db.read(move |conn| publishing::prepare(conn, id, publish.revision, actor)).await?;
+    let revision = app.db.read(move |conn| publishing::load(conn, id, publish.revision, actor)).await?;
+    let rendered = app.render(&revision.content.body_markdown).await?;
+    let prepared = revision.with(rendered);
     let (working_copy, row_version) = app
-        .write(options.validate_only, move |tx| {
+        .write(actor, options.validate_only, move |tx| {
+            let seen_version = store::editable(tx, id, actor)?.row_version;
             let row = publishing::publish(tx, prepared, actor, now)?;
-            let row_version = row.row_version;
-            Ok::<_, Problem>((working_copy::load(tx, &state.config, row)?, row_version))
+            let row_version = if options.validate_only { seen_version } else { row.row_version };
+            Ok((working_copy::load(tx, &state.config, row)?, row_version))
         })
         .await?;
-    Ok(Versioned::new(working_copy, row_version))
+    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
 }
 
 /// Withdraw an article
@@ -219,17 +260,18 @@ pub(super) async fn unpublish_article(
     app: Data<App>,
     Path(id): Path<ArticleId>,
     Query(options): Query<WriteOptions>,
-    Json(unpublish): Json<Unpublish>,
+    MaybeJson(unpublish): MaybeJson<Unpublish>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (actor, now, state) = (caller.actor(), app.clock.now(), app.clone());
     let (working_copy, row_version) = app
-        .write(options.validate_only, move |tx| {
+        .write(actor, options.validate_only, move |tx| {
             let row = store::editable(tx, id, actor)?;
+            let seen_version = row.row_version;
             let successor = publishing::successor(tx, id, unpublish.successor.as_deref())?;
             let row = publishing::unpublish(tx, row, successor, actor, now)?;
-            let row_version = row.row_version;
-            Ok::<_, Problem>((working_copy::load(tx, &state.config, row)?, row_version))
+            let row_version = if options.validate_only { seen_version } else { row.row_version };
+            Ok((working_copy::load(tx, &state.config, row)?, row_version))
         })
         .await?;
-    Ok(Versioned::new(working_copy, row_version))
+    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::authors::{AuthorId, AuthorSummary};
 use crate::categories::{CategoryId, CategorySummary};
 use crate::db::{Id, Timestamp};
+use crate::http::schema::join;
 use crate::http::{Editable, Fault, Problem, Warning};
 use crate::parts::{IdOrSlug, Image, TagName};
 use crate::text::{Rendered, Section, TableOfContentsEntry, excerpt, reading_minutes};
@@ -44,11 +45,15 @@ pub struct Content {
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1F\x7F]*$")]
     pub subtitle: Option<String>,
     /// What lists show of the text; made from the body where it is null.
-    #[schema(max_length = 1000)]
+    #[schema(max_length = 1000, pattern = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$")]
     pub excerpt: Option<String>,
     /// The text in `CommonMark` with tables, footnotes, strikethrough and task lists, at most 1 MiB.
     /// `[text](article:<id>)` links to another article whatever its slug becomes.
-    #[schema(max_length = 1_048_576, example = "## Where to begin\n\nBreathe.")]
+    #[schema(
+        max_length = 1_048_576,
+        pattern = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$",
+        example = "## Where to begin\n\nBreathe."
+    )]
     pub body_markdown: String,
     /// The picture at the top.
     pub hero_image: Option<Image>,
@@ -66,8 +71,8 @@ pub struct Content {
     /// Whatever else the front end needs: a JSON object of at most 16 KiB.
     #[schema(value_type = Object)]
     pub extra: Map<String, Value>,
-    /// The language, a BCP 47 tag; the site's where it is null.
-    #[schema(max_length = 35, pattern = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", example = "en")]
+    /// The language, a BCP 47 tag in any case; the site's where it is null.
+    #[schema(max_length = 35, pattern = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", example = "en")]
     pub language: Option<String>,
     /// The article that this one translates; null for an original.
     pub translation_of: Option<ArticleId>,
@@ -150,6 +155,7 @@ impl Content {
             let message = "The date must not be in the future.";
             faults.push(Fault::body("/published_at", "in_future", message));
         }
+        control_characters(&Value::Object(self.extra.clone()), "/extra", &mut faults);
         for (index, tag) in self.tags.iter().enumerate() {
             if self.tags[..index].contains(tag) {
                 faults.push(Fault::body(format!("/tags/{index}"), "duplicate", "A tag may stand once."));
@@ -170,6 +176,28 @@ impl Content {
             .into_iter()
             .flatten()
             .collect()
+    }
+}
+
+/// Finds control characters, but tabs and line ends, in the texts of a free object.
+fn control_characters(value: &Value, pointer: &str, faults: &mut Vec<Fault>) {
+    let is_control = |c: char| (c < ' ' && !"\t\n\r".contains(c)) || c == '\u{7f}';
+    match value {
+        Value::String(text) if text.contains(is_control) => {
+            let message = "The text must not hold control characters.";
+            faults.push(Fault::body(pointer, "control_character", message));
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                control_characters(item, &format!("{pointer}/{index}"), faults);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                control_characters(member, &join(pointer, name), faults);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -67,6 +67,20 @@ pub(super) fn by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<PublishedRo
     Ok(published_articles::table.find(id).select(PublishedRow::as_select()).first(conn).optional()?)
 }
 
+/// The public article that an id or a slug, present or former, names.
+pub(super) fn named(conn: &mut Conn, name: &str) -> Result<Option<PublishedRow>, Problem> {
+    if let Ok(id) = name.parse::<ArticleId>() {
+        return by_id(conn, id);
+    }
+    if let Some(row) = by_slug(conn, name)? {
+        return Ok(Some(row));
+    }
+    match slugs::former(conn, slugs::Kind::Article, name)? {
+        Some(id) => by_id(conn, ArticleId::from_uuid(id)),
+        None => Ok(None),
+    }
+}
+
 /// The public ones of these articles, in this order.
 pub(super) fn in_order(conn: &mut Conn, ids: &[Uuid]) -> Result<Vec<PublishedRow>, Problem> {
     let wanted: Vec<ArticleId> = ids.iter().map(|id| ArticleId::from_uuid(*id)).collect();
@@ -92,11 +106,16 @@ pub(super) fn slugs_of(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<Art
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(ArticleId, String)> = published_articles::table
-        .filter(published_articles::article_id.eq_any(ids))
-        .select((published_articles::article_id, published_articles::slug))
-        .load(conn)?;
-    Ok(rows.into_iter().collect())
+    let mut slugs = HashMap::with_capacity(ids.len());
+    // A statement can't bind any number of values.
+    for ids in ids.chunks(1000) {
+        let rows: Vec<(ArticleId, String)> = published_articles::table
+            .filter(published_articles::article_id.eq_any(ids))
+            .select((published_articles::article_id, published_articles::slug))
+            .load(conn)?;
+        slugs.extend(rows);
+    }
+    Ok(slugs)
 }
 
 /// The public articles that share one of these originals.
@@ -147,6 +166,8 @@ pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> R
         slugs::retire(tx, slugs::Kind::Article, &slug, id.uuid(), row.updated_at)?;
     }
     remove(tx, id)?;
+    // Whoever used to have this slug has lost it for good, also where this article is withdrawn one day.
+    slugs::forget(tx, slugs::Kind::Article, &row.slug)?;
     diesel::delete(withdrawn_articles::table.find(id)).execute(&mut **tx)?;
     diesel::insert_into(published_articles::table).values(row).execute(&mut **tx)?;
     diesel::insert_into(published_bodies::table)

@@ -2,7 +2,7 @@
 
 use super::draft_check;
 use super::editing::event;
-use super::model::{ArticleId, Content, Move, PublishedBody, PublishedSummary, Visibility, published_parts};
+use super::model::{ArticleId, Content, Move, Visibility, published_parts};
 use super::published::{self, PublishedRow, WithdrawnRow};
 use super::store::{self, ArticleRow};
 use crate::auth::{Actor, Permission, PublishArticles};
@@ -10,60 +10,82 @@ use crate::changes::{PublicChange, Who, record};
 use crate::db::{Conn, Document, Timestamp, Tx};
 use crate::http::problem::{CONFLICT, FORBIDDEN};
 use crate::http::{Fault, Problem};
-use crate::text;
+use crate::text::{self, Rendered};
 
-/// A revision, rendered and ready to be public.
-pub(super) struct Prepared {
+/// A revision that is to be public.
+pub(super) struct Revision {
     /// The article.
     pub id: ArticleId,
     /// The revision's number.
     pub number: i64,
     /// Its content, bodies included.
     pub content: Content,
-    summary: PublishedSummary,
-    body: PublishedBody,
 }
 
-impl Prepared {
-    /// Renders a revision's content.
-    pub(super) fn new(id: ArticleId, number: i64, content: Content) -> Self {
-        let rendered = text::render(&content.body_markdown);
-        let (summary, body) = published_parts(content.clone(), rendered);
-        Self { id, number, content, summary, body }
+/// A revision, rendered and ready to be public.
+pub(super) struct Prepared {
+    revision: Revision,
+    rendered: Rendered,
+}
+
+impl Revision {
+    /// Renders the revision at once: for content that the program brings in by itself.
+    pub(super) fn prepare(self) -> Prepared {
+        let rendered = text::render(&self.content.body_markdown);
+        self.with(rendered)
+    }
+
+    /// The revision with its rendering.
+    pub(super) fn with(self, rendered: Rendered) -> Prepared {
+        Prepared { revision: self, rendered }
     }
 }
 
-/// Loads and renders the revision that is to be public: the slow part, done outside the write.
-pub(super) fn prepare(conn: &mut Conn, id: ArticleId, number: i64, actor: Actor) -> Result<Prepared, Problem> {
+impl Prepared {
+    /// The revision.
+    pub(super) fn revision(&self) -> &Revision {
+        &self.revision
+    }
+}
+
+/// Loads the revision that is to be public.
+pub(super) fn load(conn: &mut Conn, id: ArticleId, number: i64, actor: Actor) -> Result<Revision, Problem> {
     let row = store::editable(conn, id, actor)?;
     row.state().after(Move::Publish).map_err(Problem::conflict)?;
     let content = store::content(conn, id, number)?.ok_or_else(|| {
         let message = "The article has no revision of this number.";
         Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
     })?;
-    let faults = content.publication_faults();
-    if !faults.is_empty() {
-        let detail = "The revision is not ready to be public; `errors` says what is missing. Save it and publish the new revision.";
-        return Err(Problem::new(&CONFLICT, detail).with_faults(faults));
+    not_ready(content.publication_faults())?;
+    Ok(Revision { id, number, content })
+}
+
+fn not_ready(faults: Vec<Fault>) -> Result<(), Problem> {
+    if faults.is_empty() {
+        return Ok(());
     }
-    Ok(Prepared::new(id, number, content))
+    let detail =
+        "The revision is not ready to be public; `errors` says what is missing. Save it and publish the new revision.";
+    Err(Problem::new(&CONFLICT, detail).with_faults(faults))
 }
 
 /// Makes the revision public. Publishing what is public already changes nothing.
 pub(super) fn publish(
     tx: &mut Tx<'_>,
-    prepared: Prepared,
+    mut prepared: Prepared,
     actor: Actor,
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
-    let row = store::editable(tx, prepared.id, actor)?;
+    let Revision { id, number, content } = &mut prepared.revision;
+    let row = store::editable(tx, *id, actor)?;
     row.state().after(Move::Publish).map_err(Problem::conflict)?;
-    if row.published_revision == Some(prepared.number) {
+    if row.published_revision == Some(*number) {
         return Ok(row);
     }
-    let mut slug_check = prepared.content.clone();
-    draft_check::settle_slug(tx, &mut slug_check, row.id, actor)?;
-    check_translation(tx, &prepared)?;
+    // An older revision may name what is gone by now.
+    not_ready(draft_check::recheck(tx, content, *id, actor)?)?;
+    draft_check::settle_slug(tx, &mut content.clone(), row.id, actor)?;
+    check_translation(tx, &prepared.revision)?;
     put(tx, row, prepared, actor.who(), now)
 }
 
@@ -77,7 +99,8 @@ pub(super) fn put(
 ) -> Result<ArticleRow, Problem> {
     let never = Timestamp::from_unix_millis(0);
     let first_published_at = if row.first_published_at == never { now } else { row.first_published_at };
-    let content = &prepared.content;
+    let Prepared { revision: Revision { number, content, .. }, rendered } = prepared;
+    let (summary, body) = published_parts(content.clone(), rendered);
     let public = PublishedRow {
         article_id: row.id,
         slug: content.slug.clone().unwrap_or_default(),
@@ -86,15 +109,15 @@ pub(super) fn put(
         translation_root: content.translation_of.unwrap_or(row.id),
         published_at: content.published_at.unwrap_or(first_published_at),
         updated_at: now,
-        summary: Document(prepared.summary),
+        summary: Document(summary),
     };
     let was_public = row.state().visibility == Visibility::Public;
     let change = if was_public { PublicChange::updated(&public.slug) } else { PublicChange::created(&public.slug) };
-    published::put(tx, &public, prepared.body)?;
-    store::write_published_references(tx, row.id, Some(content))?;
+    published::put(tx, &public, body)?;
+    store::write_published_references(tx, row.id, Some(&content))?;
     let row = ArticleRow {
         row_version: row.row_version + 1,
-        published_revision: Some(prepared.number),
+        published_revision: Some(number),
         first_published_at,
         published_at: public.published_at,
         withdrawn_at: None,
@@ -106,10 +129,10 @@ pub(super) fn put(
 }
 
 /// Of one original there is one public article in each language.
-fn check_translation(tx: &mut Tx<'_>, prepared: &Prepared) -> Result<(), Problem> {
-    let root = prepared.content.translation_of.unwrap_or(prepared.id);
-    let language = prepared.content.language.clone().unwrap_or_default();
-    match published::translation_in(tx, root, &language, prepared.id)? {
+fn check_translation(tx: &mut Tx<'_>, revision: &Revision) -> Result<(), Problem> {
+    let root = revision.content.translation_of.unwrap_or(revision.id);
+    let language = revision.content.language.clone().unwrap_or_default();
+    match published::translation_in(tx, root, &language, revision.id)? {
         None => Ok(()),
         Some(other) => Err(Problem::conflict(
             "Another public article translates the same original into this language; withdraw it or change the language.",
@@ -121,10 +144,7 @@ fn check_translation(tx: &mut Tx<'_>, prepared: &Prepared) -> Result<(), Problem
 /// The article that an id or a present slug names as the successor of another.
 pub(super) fn successor(conn: &mut Conn, id: ArticleId, name: Option<&str>) -> Result<Option<ArticleId>, Problem> {
     let Some(name) = name else { return Ok(None) };
-    let found = match name.parse::<ArticleId>() {
-        Ok(id) => published::by_id(conn, id)?,
-        Err(_) => published::by_slug(conn, name)?,
-    };
+    let found = published::named(conn, name)?;
     let fault = |code, message: &str| Err(Problem::invalid_body(vec![Fault::body("/successor", code, message)]));
     match found {
         None => fault("not_found", "There is no public article of this id or slug."),
@@ -173,7 +193,7 @@ pub(super) fn trash(
     unpublish: bool,
     actor: Actor,
     now: Timestamp,
-) -> Result<(), Problem> {
+) -> Result<ArticleRow, Problem> {
     row.state().after(Move::Trash { unpublish }).map_err(Problem::conflict)?;
     let row = if row.published_revision.is_some() {
         if !PublishArticles::ROLES.contains(&actor.role) {
@@ -186,5 +206,6 @@ pub(super) fn trash(
     };
     let row = ArticleRow { row_version: row.row_version + 1, trashed_at: Some(now), ..row };
     store::update(tx, &row)?;
-    record(tx, &event(&row, actor.who(), "article.trash", now, None))
+    record(tx, &event(&row, actor.who(), "article.trash", now, None))?;
+    Ok(row)
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use actix_web::web::Data;
+
 use super::assemble::resolve_links;
 use super::model::{Content, Expanded, Publication, Visibility, WorkingCopy};
 use super::published;
@@ -12,30 +14,48 @@ use crate::categories::{self, CategoryId};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::http::{Problem, Warning};
-use crate::text::{self, Rendered};
+use crate::state::App;
+use crate::text::Rendered;
 
-/// The working copy of a row.
+/// The working copy of a row, without its body as HTML.
 pub(super) fn load(conn: &mut Conn, config: &Config, row: ArticleRow) -> Result<WorkingCopy, Problem> {
     let content = store::content(conn, row.id, row.revision)?
         .ok_or_else(|| Problem::internal("a working copy has no revision"))?;
-    let rendered = text::render(&content.body_markdown);
-    with_content(conn, config, row, content, &rendered, Vec::new())
+    with_content(conn, config, row, content, Vec::new())
 }
 
-/// The working copy of a row whose content and rendering are at hand.
+/// The working copy of a row whose content is at hand, without its body as HTML.
 pub(super) fn with_content(
     conn: &mut Conn,
     config: &Config,
     row: ArticleRow,
     content: Content,
-    rendered: &Rendered,
     warnings: Vec<Warning>,
 ) -> Result<WorkingCopy, Problem> {
-    let body_html = resolve_links(conn, config, &rendered.html, &rendered.linked_articles)?;
     let mut working_copies = assemble(conn, config, vec![(row, content)])?;
     let mut working_copy = working_copies.pop().ok_or_else(|| Problem::internal("a working copy is missing"))?;
-    working_copy.body_html = body_html;
     working_copy.warnings = warnings;
+    Ok(working_copy)
+}
+
+/// Adds the body as HTML: rendered where neither requests nor the database wait for it.
+pub(super) async fn with_html(app: &Data<App>, working_copy: WorkingCopy) -> Result<WorkingCopy, Problem> {
+    let rendered = app.render(&working_copy.content.body_markdown).await?;
+    with_rendered(app, working_copy, rendered).await
+}
+
+/// Adds the body as HTML where it is rendered already; its links by identity are filled in.
+pub(super) async fn with_rendered(
+    app: &Data<App>,
+    mut working_copy: WorkingCopy,
+    rendered: Rendered,
+) -> Result<WorkingCopy, Problem> {
+    working_copy.body_html = if rendered.linked_articles.is_empty() {
+        rendered.html
+    } else {
+        let state = app.clone();
+        app.db.read(move |conn| resolve_links(conn, &state.config, &rendered.html, &rendered.linked_articles)).await?
+    };
     Ok(working_copy)
 }
 

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Timestamp};
 use crate::http::{Fault, Found, ListOf, ListQuery, Problem, SortKind, SortValue, page};
+use crate::text::canonical_language;
 
 /// What the list of working copies can be filtered and sorted by.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
@@ -34,7 +35,7 @@ pub(super) struct ListWorkingCopies {
     #[serde(default)]
     #[param(max_items = 50)]
     tag: Vec<String>,
-    /// Only articles in one of these languages.
+    /// Only articles in one of these languages (BCP 47); `*` for all, as without it.
     #[serde(default)]
     #[param(max_items = 50)]
     language: Vec<String>,
@@ -197,9 +198,9 @@ impl ListWorkingCopies {
             list.filter(format!("({})", any.join(" OR ")), []);
         }
         self.filter_references(conn, &mut list, faults)?;
-        if !self.language.is_empty() {
+        if !self.language.is_empty() && !self.language.iter().any(|language| language == "*") {
             let condition = format!("language IN ({})", placeholders(self.language.len()));
-            list.filter(condition, self.language.iter().cloned().map(Bind::Text));
+            list.filter(condition, self.language.iter().map(|tag| Bind::Text(canonical_language(tag))));
         }
         if let Some(slug) = &self.slug {
             list.filter("slug = ?", [Bind::Text(slug.clone())]);

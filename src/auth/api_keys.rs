@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-pub(crate) use self::store::{name, names};
+pub(crate) use self::store::{name, names, role_now};
 use super::address::Client;
 use super::me::check_current;
 use super::secrets::token_hash;
 use super::{Actor, ApiKeyId, Caller, Credential, ManageOwnAccount, ManageUsers, Role, UserId, unauthenticated};
 use crate::db::Timestamp;
 use crate::http::{
-    Created, Fault, IfMatch, Json, Limited, ListOf, ListQuery, Made, Managed, NoContent, NoParameters, Operations,
-    Path, Problem, Query, Versioned, WriteOptions,
+    Body, Created, Fault, IfMatch, Json, Limited, ListOf, ListQuery, Made, Managed, NoContent, NoParameters,
+    Operations, Path, Problem, Query, Removed, Versioned, WriteOptions,
 };
 use crate::state::App;
 
@@ -119,6 +119,8 @@ pub(crate) struct ApiKeyDraft {
     expires_at: Option<Timestamp>,
 }
 
+impl Body for ApiKeyDraft {}
+
 /// An own API key to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +143,8 @@ pub(crate) struct OwnApiKeyDraft {
     #[schema(value_type = String, min_length = 1, max_length = 128, format = Password)]
     current_password: SecretString,
 }
+
+impl Body for OwnApiKeyDraft {}
 
 /// Whether the text has the form of an API key, so that it is not taken for an access token.
 pub(super) fn looks_like_one(token: &str) -> bool {
@@ -237,7 +241,7 @@ pub(crate) async fn create_api_key(
     let expires_at = end(draft.expires_at, now)?;
     let key = generate().map_err(Problem::internal)?;
     let new = store::NewRow::new(draft.name, draft.role, None, &key, expires_at);
-    let api_key = app.write(options.validate_only, move |tx| store::insert(tx, new, who, now)).await?;
+    let api_key = app.write(caller.actor(), options.validate_only, move |tx| store::insert(tx, new, who, now)).await?;
     let location = (!options.validate_only).then(|| format!("/api/v1/manage/api-keys/{}", api_key.id));
     Ok(Created::new(NewApiKey { api_key, key }, location, 1))
 }
@@ -266,15 +270,17 @@ pub(crate) async fn revoke_api_key(
     Path(id): Path<ApiKeyId>,
     Query(options): Query<WriteOptions>,
     if_match: IfMatch,
-) -> Result<NoContent, Problem> {
+) -> Result<Removed<ApiKey>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    app.write(options.validate_only, move |tx| {
-        store::by_id(tx, id, None)?;
-        if_match.check(1)?;
-        store::revoke(tx, id, None, who, now)
-    })
-    .await?;
-    Ok(NoContent)
+    let api_key = app
+        .write(caller.actor(), options.validate_only, move |tx| {
+            let api_key = store::by_id(tx, id, None)?;
+            if_match.check(1)?;
+            store::revoke(tx, id, None, who, now)?;
+            Ok(api_key)
+        })
+        .await?;
+    Ok(if options.validate_only { Removed::Tried(api_key) } else { Removed::Done })
 }
 
 /// List the own API keys
@@ -319,7 +325,7 @@ pub(crate) async fn create_own_api_key(
     let limit = check_current(&app, &client, actor.user, &draft.current_password, now).await?;
     let key = generate().map_err(Problem::internal)?;
     let new = store::NewRow::new(draft.name, draft.role, Some(actor.user), &key, expires_at);
-    let api_key = app.db.write(move |tx| store::insert(tx, new, actor.who(), now)).await?;
+    let api_key = app.write(actor, false, move |tx| store::insert(tx, new, actor.who(), now)).await?;
     let location = format!("/api/v1/auth/me/api-keys/{}", api_key.id);
     Ok(Limited::new(Made::new(NewApiKey { api_key, key }, location), limit))
 }
@@ -349,7 +355,7 @@ pub(crate) async fn revoke_own_api_key(
     _query: Query<NoParameters>,
 ) -> Result<NoContent, Problem> {
     let (user, who, now) = (caller.user(), caller.who(), app.clock.now());
-    app.db.write(move |tx| store::revoke(tx, id, Some(user), who, now)).await?;
+    app.write(caller.actor(), false, move |tx| store::revoke(tx, id, Some(user), who, now)).await?;
     Ok(NoContent)
 }
 

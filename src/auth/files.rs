@@ -4,13 +4,20 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-/// Makes a directory that only its owner may enter; what is there already is narrowed.
+/// Makes a directory that only its owner may enter. One that is there already is whoever made it's business: the
+/// files in it are private anyway.
 ///
 /// # Errors
 /// What the file system says.
 pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(dir)?;
-    restrict(dir, 0o700)
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 /// Writes a new file for its owner alone, durably; a file of that name is an error.
@@ -36,14 +43,4 @@ pub(super) fn replace_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> 
         Some(dir) => fs::File::open(dir)?.sync_all(),
         None => Ok(()),
     }
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path, mode: u32) -> std::io::Result<()> {
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn restrict(_: &Path, _: u32) -> std::io::Result<()> {
-    Ok(())
 }

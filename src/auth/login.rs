@@ -17,7 +17,7 @@ use super::{Role, SignInId, UserId, second_factor, sign_ins};
 use crate::changes::SubjectKind;
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::problem::{INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED};
-use crate::http::{Json, Limited, Managed, NoParameters, Operations, Problem, Query};
+use crate::http::{Body, Json, Limited, Managed, NoParameters, Operations, Problem, Query};
 use crate::schema::users;
 use crate::state::App;
 
@@ -44,6 +44,8 @@ pub(crate) struct Login {
     #[schema(max_length = 40, min_length = 6, value_type = Option<String>, example = "123456")]
     code: Option<SecretString>,
 }
+
+impl Body for Login {}
 
 /// A sign-in.
 #[derive(Serialize, ToSchema)]

@@ -10,7 +10,7 @@ use super::address::Client;
 use super::login::{admit_email, network_key, stored_network, throttled};
 use super::{Actor, Caller, Credential, ManageOwnAccount, Role, SignedIn, UserId, api_keys, second_factor, sign_ins};
 use crate::db::{Conn, Timestamp};
-use crate::http::{Fault, Limited, Managed, NoParameters, Operations, PatchJson, Problem, Query, RateLimit};
+use crate::http::{Body, Fault, Limited, Managed, NoParameters, Operations, PatchJson, Problem, Query, RateLimit};
 use crate::schema::users;
 use crate::state::App;
 use crate::users as accounts;
@@ -98,6 +98,8 @@ pub(crate) struct MePatch {
     current_password: Option<SecretString>,
 }
 
+impl Body for MePatch {}
+
 /// Who am I
 ///
 /// The account that the access token or API key belongs to, as it is now. Any caller may ask; it is also how a
@@ -145,8 +147,7 @@ pub(crate) async fn update_me(
         None => None,
     };
     let me = app
-        .db
-        .write(move |tx| {
+        .write(caller.actor(), false, move |tx| {
             accounts::change_own(tx, user, patch.name, hash, sign_in, now)?;
             Me::of_user(tx, user)
         })

@@ -36,7 +36,8 @@ use actix_web::{FromRequest, HttpRequest, web};
 
 pub use self::roles::Role;
 use crate::changes::Who;
-use crate::db::Id;
+use crate::config::SignInLimits;
+use crate::db::{Conn, Id, Timestamp};
 use crate::http::problem::{FORBIDDEN, SECOND_FACTOR_SETUP_REQUIRED, UNAUTHENTICATED};
 use crate::http::{Description, Input, Operations, Problem};
 use crate::state::App;
@@ -236,6 +237,21 @@ async fn authenticate<P: Permission>(app: &App, token: String) -> Result<Caller<
         return Err(Problem::new(&FORBIDDEN, detail));
     }
     Ok(Caller { actor, permission: PhantomData })
+}
+
+/// Whether a caller still is who it was at the beginning of its request.
+///
+/// # Errors
+/// `401` where its sign-in has ended, its key is void, or its role is another one.
+pub fn check_stands(conn: &mut Conn, actor: Actor, limits: SignInLimits, now: Timestamp) -> Result<(), Problem> {
+    let stands = match actor.credential {
+        Credential::SignIn(id) => sign_ins::by_id(conn, id)?
+            .is_some_and(|row| row.user_id == actor.user && row.role == actor.role && row.stands_within(limits, now)),
+        Credential::OwnKey(id) | Credential::Program(id) => {
+            api_keys::role_now(conn, id, now)?.is_some_and(|role| role == actor.role)
+        }
+    };
+    if stands { Ok(()) } else { Err(unauthenticated(true)) }
 }
 
 /// The token of the `Authorization` header (RFC 6750, 2.1).

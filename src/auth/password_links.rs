@@ -93,7 +93,7 @@ pub(crate) async fn create_password_link(
     Query(options): Query<WriteOptions>,
 ) -> Result<Managed<PasswordLink>, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    let (email, link) = app.write(options.validate_only, move |tx| make(tx, id, who, now)).await?;
+    let (email, link) = app.write(caller.actor(), options.validate_only, move |tx| make(tx, id, who, now)).await?;
     if options.validate_only {
         let Made { purpose, expires_at, .. } = link;
         return Ok(Managed::new(PasswordLink { purpose, url: None, mailed: false, expires_at }));

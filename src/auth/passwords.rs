@@ -1,11 +1,12 @@
-//! Passwords: Argon2id (RFC 9106), off the async threads, with a bound on how many run at once.
+//! Passwords: Argon2id (RFC 9106), on threads of its own, which bound how many run at once: each takes the
+//! cost's memory, and a flood of sign-ins must leave processors to everyone else.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
 
+use crate::compute::{Pool, half_of_the_processors};
 use crate::config::PasswordCost;
 use crate::http::Problem;
 
@@ -13,16 +14,13 @@ use crate::http::Problem;
 pub const MIN_CHARS: usize = 15;
 /// The most characters: more would only cost time.
 pub const MAX_CHARS: usize = 128;
-/// Hashes that run at the same time; each takes the cost's memory.
-const CONCURRENT: usize = 2;
 /// Hashes that may wait.
 const WAITING: usize = 64;
 
 /// Hashes and checks passwords.
 pub struct Passwords {
     cost: PasswordCost,
-    running: Semaphore,
-    admitted: Semaphore,
+    pool: Pool,
     /// The hash that an unknown account's password is compared with, so that it takes as long.
     decoy: String,
 }
@@ -37,7 +35,7 @@ impl Passwords {
         // Well-formed, of the same cost, and the hash of no known password: nothing is computed at start.
         let decoy = format!("$argon2id$v=19$m={memory},t={passes},p=1$Y29weWRlc2stZGVjb3k${}", "A".repeat(43));
         PasswordHash::new(&decoy).map_err(|error| error.to_string())?;
-        Ok(Self { cost, running: Semaphore::new(CONCURRENT), admitted: Semaphore::new(CONCURRENT + WAITING), decoy })
+        Ok(Self { cost, pool: Pool::new("passwords", half_of_the_processors(), WAITING)?, decoy })
     }
 
     /// Hashes a password to the PHC string that is stored.
@@ -46,7 +44,7 @@ impl Passwords {
     /// `503` where too many wait already.
     pub async fn hash(&self, password: SecretString) -> Result<String, Problem> {
         let cost = self.cost;
-        self.run(move || hash(cost, password.expose_secret())).await?.map_err(Problem::internal)
+        self.pool.run(move || hash(cost, password.expose_secret())).await?.map_err(Problem::internal)
     }
 
     /// Whether the password is the one of the hash; without a hash it takes as long and is not.
@@ -56,7 +54,7 @@ impl Passwords {
     pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<bool, Problem> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
-        let right = self.run(move || verify(password.expose_secret(), &stored)).await?;
+        let right = self.pool.run(move || verify(password.expose_secret(), &stored)).await?;
         Ok(right && known)
     }
 
@@ -67,12 +65,6 @@ impl Passwords {
             Some((params.m_cost(), params.t_cost()) == (self.cost.memory_kib, self.cost.passes))
         };
         !PasswordHash::new(stored).is_ok_and(|hash| present(&hash) == Some(true))
-    }
-
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let _admitted = self.admitted.try_acquire().map_err(|_| Problem::overloaded())?;
-        let _running = self.running.acquire().await.map_err(Problem::internal)?;
-        tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
     }
 }
 

@@ -12,7 +12,7 @@ use super::login::{network_key, throttled};
 use super::password_links;
 use crate::changes::{SubjectKind, Who};
 use crate::http::api::page;
-use crate::http::{Fault, Json, Limited, NoContent, NoParameters, Operations, Problem, Query};
+use crate::http::{Body, Fault, Json, Limited, NoContent, NoParameters, Operations, Problem, Query};
 use crate::state::App;
 use crate::users;
 
@@ -32,6 +32,8 @@ pub(crate) struct Redemption {
     #[schema(value_type = String, min_length = 15, max_length = 128, format = Password)]
     password: SecretString,
 }
+
+impl Body for Redemption {}
 
 /// Redeem a link
 ///

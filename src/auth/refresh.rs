@@ -12,7 +12,7 @@ use super::secrets::random_token;
 use super::{Caller, SetUpSecondFactor, SignInId, sign_ins, unauthenticated};
 use crate::changes::{SubjectKind, Who};
 use crate::db::{Timestamp, Tx};
-use crate::http::{Json, Limited, Managed, NoContent, NoParameters, Operations, Problem, Query};
+use crate::http::{Body, Json, Limited, Managed, NoContent, NoParameters, Operations, Problem, Query};
 use crate::state::App;
 
 /// The operations of this part.
@@ -28,6 +28,8 @@ pub(crate) struct Refresh {
     #[schema(max_length = 100, min_length = 1, value_type = String, example = "cdr_8q0zT3…")]
     refresh_token: SecretString,
 }
+
+impl Body for Refresh {}
 
 /// What a refresh token is.
 enum Found {

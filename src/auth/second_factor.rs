@@ -18,7 +18,7 @@ use super::{Caller, ManageOwnAccount, ManageUsers, Role, SetUpSecondFactor, Sign
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::{
-    Fault, Json, Limited, Managed, NoContent, NoParameters, Operations, Path, Problem, Query, WriteOptions,
+    Body, Fault, Json, Limited, Managed, NoContent, NoParameters, Operations, Path, Problem, Query, WriteOptions,
 };
 use crate::schema::{recovery_codes, second_factors, users};
 use crate::state::App;
@@ -46,6 +46,8 @@ pub(crate) struct CurrentPassword {
     current_password: SecretString,
 }
 
+impl Body for CurrentPassword {}
+
 /// What an authenticator app needs.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SecondFactorSetup {
@@ -67,6 +69,8 @@ pub(crate) struct Confirmation {
     #[schema(value_type = String, pattern = "^[0-9]{6}$", max_length = 6, example = "123456")]
     code: SecretString,
 }
+
+impl Body for Confirmation {}
 
 /// What signs in without the app.
 #[derive(Serialize, ToSchema)]
@@ -96,8 +100,7 @@ pub(crate) async fn begin_second_factor(
     let secret = random_bytes::<SECRET_BYTES>().map_err(Problem::internal)?;
     let sealed = app.secret.seal(PURPOSE, &user.bytes(), &secret).map_err(Problem::internal)?;
     let email: String = app
-        .db
-        .write(move |tx| {
+        .write(caller.actor(), false, move |tx| {
             if is_on(tx, user)? {
                 return Err(Problem::conflict("The account has a second factor already; remove that first."));
             }
@@ -136,7 +139,9 @@ pub(crate) async fn confirm_second_factor(
     let (user, sign_in, now) = (caller.user(), caller.sign_in(), app.clock.now());
     let limit = app.limits.admit_login(super::login::network_key(&app, &client), now)?;
     let state = app.clone();
-    let codes = app.db.write(move |tx| confirm(tx, &state, user, sign_in, body.code.expose_secret(), now)).await?;
+    let codes = app
+        .write(caller.actor(), false, move |tx| confirm(tx, &state, user, sign_in, body.code.expose_secret(), now))
+        .await?;
     Ok(Limited::new(Managed::new(RecoveryCodes { recovery_codes: codes }), limit))
 }
 
@@ -189,7 +194,7 @@ pub(crate) async fn remove_second_factor(
     let (actor, now) = (caller.actor(), app.clock.now());
     check_not_required(&app, actor.role)?;
     let limit = check_current(&app, &client, actor.user, &body.current_password, now).await?;
-    app.db.write(move |tx| remove(tx, actor.user, actor.who(), now)).await?;
+    app.write(actor, false, move |tx| remove(tx, actor.user, actor.who(), now)).await?;
     Ok(Limited::new(NoContent, limit))
 }
 
@@ -208,7 +213,7 @@ pub(crate) async fn reset_second_factor(
     Query(options): Query<WriteOptions>,
 ) -> Result<NoContent, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    app.write(options.validate_only, move |tx| {
+    app.write(caller.actor(), options.validate_only, move |tx| {
         crate::users::check_there(tx, id)?;
         remove(tx, id, who, now)?;
         sign_ins::end_all(tx, id, None)

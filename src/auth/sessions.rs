@@ -72,7 +72,7 @@ pub(crate) async fn end_own_session(
     _query: Query<NoParameters>,
 ) -> Result<NoContent, Problem> {
     let (user, who, now) = (caller.user(), caller.who(), app.clock.now());
-    app.db.write(move |tx| end_one(tx, user, id, who, now)).await?;
+    app.write(caller.actor(), false, move |tx| end_one(tx, user, id, who, now)).await?;
     Ok(NoContent)
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn end_user_session(
     Query(options): Query<WriteOptions>,
 ) -> Result<NoContent, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    app.write(options.validate_only, move |tx| end_one(tx, user, id, who, now)).await?;
+    app.write(caller.actor(), options.validate_only, move |tx| end_one(tx, user, id, who, now)).await?;
     Ok(NoContent)
 }
 
@@ -116,6 +116,6 @@ pub(crate) async fn end_user_sessions(
     Query(options): Query<WriteOptions>,
 ) -> Result<NoContent, Problem> {
     let (who, now) = (caller.who(), app.clock.now());
-    app.write(options.validate_only, move |tx| crate::users::end_sign_ins(tx, id, who, now)).await?;
+    app.write(caller.actor(), options.validate_only, move |tx| crate::users::end_sign_ins(tx, id, who, now)).await?;
     Ok(NoContent)
 }

@@ -76,7 +76,11 @@ pub(super) struct NewSignIn {
 impl SignInRow {
     /// Whether the account is enabled and the sign-in neither too old nor too long unused.
     pub(super) fn stands(&self, config: &Config, now: Timestamp) -> bool {
-        let limits = config.sign_in_limits(self.role);
+        self.stands_within(config.sign_in_limits(self.role), now)
+    }
+
+    /// The same for limits that are known to be its role's.
+    pub(super) fn stands_within(&self, limits: SignInLimits, now: Timestamp) -> bool {
         self.disabled_at.is_none() && now < self.expires_at(limits) && now < unused_end(self.last_used_at, limits)
     }
 

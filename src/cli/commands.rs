@@ -54,7 +54,7 @@ pub(super) fn sentence(problem: &Problem) -> String {
 
 fn locked(config: &Config) -> Result<lock::Lock, String> {
     prepare_data_dir(config)?;
-    lock::take(&config.data_dir)
+    lock::take(&config.database)
 }
 
 fn prepare_data_dir(config: &Config) -> Result<(), String> {
@@ -64,7 +64,21 @@ fn prepare_data_dir(config: &Config) -> Result<(), String> {
 
 pub(super) fn open_database(config: &Config) -> Result<Db, String> {
     prepare_data_dir(config)?;
-    Db::open(&config.database).map_err(|error| error.to_string())
+    Db::open(&config.database, Clock::default()).map_err(|error| error.to_string())
+}
+
+/// Opens the database beside a running server, too: what is due is migrated only where none runs, since an older
+/// one would not know the new form.
+pub(super) fn open_beside_server(config: &Config) -> Result<Db, String> {
+    prepare_data_dir(config)?;
+    if let Err(holder) = lock::try_take(&config.database)?
+        && Db::needs_migration(&config.database).map_err(|error| error.to_string())?
+    {
+        return Err(format!(
+            "the database needs migrations that the running process {holder} does not know; restart it first"
+        ));
+    }
+    open_database(config)
 }
 
 async fn serve(config: Config, with_demo: bool) -> Result<(), String> {
@@ -112,12 +126,15 @@ fn keys_command(command: KeysCommand, config: &Config) -> Result<(), String> {
 async fn add_demo(app: &App) -> Result<Option<String>, String> {
     let added = demo::add(app).await.map_err(|problem| sentence(&problem))?;
     Ok(Some(match added {
-        Some(added) => format!(
-            "  {} sample articles were added. Sign in as {} with the password {} (shown this once).",
-            added.articles,
-            demo::ADMIN_EMAIL,
-            added.password
-        ),
+        Some(added) => {
+            let sign_in = match added.password {
+                Some(password) => {
+                    format!("Sign in as {} with the password {password} (shown this once).", demo::ADMIN_EMAIL)
+                }
+                None => "Sign in with an account that you have made.".to_owned(),
+            };
+            format!("  {} sample articles were added. {sign_in}", added.articles)
+        }
         None => "  There is content already, so no sample content was added.".to_owned(),
     }))
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 
 use super::UserCommand;
-use super::commands::{open_database, print, sentence};
+use super::commands::{open_beside_server, print, sentence};
 use super::tell;
 use crate::auth::password_links::{self, PasswordLink};
 use crate::auth::{passwords, remove_second_factor};
@@ -22,7 +22,7 @@ const WHO: Who = Who::CommandLine;
 /// # Errors
 /// A sentence that says what went wrong and what to do.
 pub(super) async fn run(command: UserCommand, config: Config) -> Result<(), String> {
-    let (db, now) = (open_database(&config)?, Clock::default().now());
+    let (db, now) = (open_beside_server(&config)?, Clock::default().now());
     let told = match command {
         UserCommand::Create { email, name, role, password_stdin } => {
             let new = NewUser { email, name, role };

@@ -283,9 +283,9 @@ fn language(text: &str) -> Option<String> {
     let mut parts = text.split('-');
     let primary = parts.next()?;
     let fits = (2..=3).contains(&primary.len())
-        && primary.bytes().all(|b| b.is_ascii_lowercase())
-        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
-    (fits && text.len() <= 35).then(|| text.to_owned())
+        && primary.bytes().all(|b| b.is_ascii_alphabetic())
+        && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+    (fits && text.len() <= 35).then(|| crate::text::canonical_language(text))
 }
 
 fn origins(text: &str) -> Option<Vec<String>> {
@@ -293,7 +293,8 @@ fn origins(text: &str) -> Option<Vec<String>> {
         .map(str::trim)
         .filter(|origin| !origin.is_empty())
         .map(|origin| {
-            let url = base_url(origin)?;
+            // Browsers send the host in lower case.
+            let url = base_url(&origin.to_ascii_lowercase())?;
             let host = url.split_once("://")?.1;
             (!host.contains('/')).then_some(url)
         })

@@ -23,6 +23,7 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 
 use self::door::Door;
 pub use self::types::{Document, Id, Timestamp};
+use crate::clock::Clock;
 use crate::schema::content_version;
 
 /// The connection that every store function takes.
@@ -80,6 +81,15 @@ impl ContentVersion {
             .first(conn)
             .map(|(number, changed_at)| Self { number, changed_at })
     }
+
+    /// Says when the present state came into being: at its commit, whenever its request began, and never before
+    /// the state that it follows, also where the clock was set back. `Last-Modified` rests on that.
+    fn stamp(conn: &mut Conn, now: Timestamp) -> QueryResult<()> {
+        diesel::update(content_version::table.filter(content_version::changed_at.lt(now)))
+            .set(content_version::changed_at.eq(now))
+            .execute(conn)
+            .map(drop)
+    }
 }
 
 /// One write transaction; dereferences to its connection.
@@ -105,6 +115,8 @@ pub struct Db {
     readers: Arc<Door>,
     writer: Arc<Door>,
     content_version: Arc<AtomicI64>,
+    file: Arc<sqlite::OpenFile>,
+    clock: Clock,
 }
 
 impl Db {
@@ -112,7 +124,7 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Open`] where the file can't be opened or a migration fails.
-    pub fn open(file: &Path) -> Result<Self, Error> {
+    pub fn open(file: &Path, clock: Clock) -> Result<Self, Error> {
         let mut writer = sqlite::open(file, sqlite::Access::Write)?;
         sqlite::migrate(&mut writer)?;
         let version = ContentVersion::current(&mut writer)?.number;
@@ -123,7 +135,17 @@ impl Db {
             readers: Arc::new(Door::new("db-read", readers, READ_QUEUE, open_reader)?),
             writer: Arc::new(Door::new("db-write", vec![writer], WRITE_QUEUE, open_writer)?),
             content_version: Arc::new(AtomicI64::new(version)),
+            file: Arc::new(sqlite::OpenFile::of(file)?),
+            clock,
         })
+    }
+
+    /// Whether migrations of the database file are due; opens nothing else and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Open`] where the file can't be read.
+    pub fn needs_migration(file: &Path) -> Result<bool, Error> {
+        Ok(sqlite::pending(&mut sqlite::open(file, sqlite::Access::Write)?)? > 0)
     }
 
     /// Runs `work` in one read transaction; the connection refuses to write.
@@ -178,12 +200,16 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let present = Arc::clone(&self.content_version);
+        let (present, clock) = (Arc::clone(&self.content_version), self.clock.clone());
         let job = move |conn: &mut Conn| {
             let (value, version) = immediate_transaction(conn, |conn| {
+                let before = ContentVersion::current(conn).map_err(Error::from)?.number;
                 let value = work(&mut Tx { conn })?;
-                let version = ContentVersion::current(conn).map_err(Error::from)?;
-                Ok::<_, E>((value, version.number))
+                let version = ContentVersion::current(conn).map_err(Error::from)?.number;
+                if version != before {
+                    ContentVersion::stamp(conn, clock.now()).map_err(Error::from)?;
+                }
+                Ok::<_, E>((value, version))
             })?;
             present.store(version, Ordering::Release);
             Ok(value)
@@ -225,12 +251,14 @@ impl Db {
         self.content_version.load(Ordering::Acquire)
     }
 
-    /// Whether the database answers.
+    /// Whether the database can be read and written, and its file is still the one that was opened.
     ///
     /// # Errors
     /// The [`Error`] that keeps it from answering.
-    pub async fn check(&self) -> Result<ContentVersion, Error> {
-        self.snapshot(|_, version| Ok(version)).await
+    pub async fn check(&self) -> Result<(), Error> {
+        self.file.check()?;
+        self.read(|_| Ok::<_, Error>(())).await?;
+        self.rehearse(|_| Ok::<_, Error>(())).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is `SQLite`'s own: how its file is opened, which pragmas hold, and the migrations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -56,9 +56,120 @@ fn make_private_file(file: &Path) -> std::io::Result<()> {
     }
 }
 
+/// The file that was opened: whoever moves or deletes it under the program loses what is written from then on.
+pub(super) struct OpenFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl OpenFile {
+    pub(super) fn of(path: &Path) -> Result<Self, Error> {
+        let identity = identity(path).map_err(|error| Error::Open(format!("{} is gone: {error}", path.display())))?;
+        Ok(Self { path: path.to_owned(), identity })
+    }
+
+    /// Whether it is still there.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            return Ok(());
+        }
+        Err(Error::Open(
+            "the database file was moved, deleted or replaced; stop the program and put it back".to_owned(),
+        ))
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<Option<(u64, u64)>> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map(|metadata| Some((metadata.dev(), metadata.ino())))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<Option<(u64, u64)>> {
+    std::fs::metadata(path).map(|_| None)
+}
+
+/// How many migrations are due.
+pub(super) fn pending(conn: &mut Conn) -> Result<usize, Error> {
+    let pending = conn.pending_migrations(MIGRATIONS).map(|all| all.len());
+    pending.map_err(|error| Error::Open(format!("the migrations can't be read: {error}")))
+}
+
 /// Runs the migrations that are due.
 pub(super) fn migrate(conn: &mut Conn) -> Result<Vec<String>, Error> {
     conn.run_pending_migrations(MIGRATIONS)
         .map(|versions| versions.iter().map(ToString::to_string).collect())
         .map_err(|error| Error::Open(format!("a migration failed: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use diesel::sql_types::{BigInt, Text};
+
+    use super::*;
+
+    #[derive(QueryableByName, Debug)]
+    struct Column {
+        #[diesel(sql_type = Text)]
+        resource: String,
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = Text)]
+        kind: String,
+        #[diesel(sql_type = BigInt)]
+        not_null: i64,
+    }
+
+    /// Each column of the migrated database, as `schema.rs` should declare it.
+    fn migrated() -> BTreeMap<String, Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = open(&dir.path().join("test.db"), Access::Write).unwrap();
+        migrate(&mut conn).unwrap();
+        let sql = "SELECT m.name AS resource, c.name AS name, c.type AS kind, c.\"notnull\" AS not_null \
+                   FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c \
+                   WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' \
+                   ORDER BY m.name, c.cid";
+        let mut tables = BTreeMap::<String, Vec<String>>::new();
+        for column in diesel::sql_query(sql).load::<Column>(&mut conn).unwrap() {
+            let kind = match column.kind.as_str() {
+                "BLOB" => "Binary",
+                "TEXT" => "Text",
+                _ => "BigInt",
+            };
+            let kind = if column.not_null == 1 { kind.to_owned() } else { format!("Nullable<{kind}>") };
+            tables.entry(column.resource).or_default().push(format!("{}: {kind}", column.name));
+        }
+        tables
+    }
+
+    /// What `schema.rs` declares; whole numbers and truth values are `INTEGER` all.
+    fn declared() -> BTreeMap<String, Vec<String>> {
+        let source = include_str!("../schema.rs");
+        let tables = source.split("table! {").skip(1).filter_map(|block| {
+            let block = block.split("\n}\n").next()?;
+            let name = block.trim_start().split(' ').next()?.to_owned();
+            let columns = block.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" -> "));
+            let whole = |kind: &str| kind.replace("Integer", "BigInt").replace("Bool", "BigInt");
+            Some((name, columns.map(|(column, kind)| format!("{column}: {}", whole(kind))).collect()))
+        });
+        tables.collect()
+    }
+
+    #[test]
+    fn the_declared_tables_are_the_migrated_ones() {
+        assert_eq!(declared(), migrated());
+    }
+
+    #[test]
+    fn every_migration_can_be_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = open(&dir.path().join("test.db"), Access::Write).unwrap();
+        migrate(&mut conn).unwrap();
+        conn.revert_all_migrations(MIGRATIONS).unwrap();
+        assert_eq!(pending(&mut conn).unwrap(), 2);
+        migrate(&mut conn).unwrap();
+    }
 }

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, IsNull, Output, ToSql};
@@ -174,10 +174,17 @@ impl Timestamp {
         Some(Self(parsed.and_utc().timestamp_millis()))
     }
 }
+/// The text is not a time of RFC 3339 between the years 0 and 9999 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 time")]
+pub struct InvalidTimestamp;
+
 impl FromStr for Timestamp {
-    type Err = chrono::ParseError;
+    type Err = InvalidTimestamp;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DateTime::parse_from_rfc3339(text).map(|time| Self(time.timestamp_millis()))
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp)?.with_timezone(&Utc);
+        // RFC 3339 has years of four digits: in UTC, too, or the time could not be written back.
+        if (0..=9999).contains(&time.year()) { Ok(Self(time.timestamp_millis())) } else { Err(InvalidTimestamp) }
     }
 }
 impl fmt::Display for Timestamp {
@@ -251,6 +258,16 @@ mod tests {
         assert_eq!(whole.to_string(), "2026-11-23T09:30:00Z");
         let fraction: Timestamp = "2026-11-23T09:30:00.25Z".parse().unwrap();
         assert_eq!(fraction.to_string(), "2026-11-23T09:30:00.250Z");
+    }
+
+    #[test]
+    fn what_is_read_can_be_written_back() {
+        for text in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "tomorrow", ""] {
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z"] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
     }
 
     #[test]

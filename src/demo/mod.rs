@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::articles::import::Import;
 use crate::articles::{ArticleId, Content};
-use crate::auth::{Actor, Credential, Role, SignInId};
+use crate::auth::Role;
 use crate::authors::{self, AuthorContent, AuthorId};
 use crate::categories::{self, CategoryContent, CategoryId};
 use crate::changes::Who;
@@ -18,6 +18,7 @@ use crate::http::conditional::base64url;
 use crate::schema;
 use crate::site::{self, SiteContent};
 use crate::state::App;
+use crate::text;
 use crate::users::{self, NewUser};
 
 /// The email of the account that the sample content comes with.
@@ -57,8 +58,8 @@ struct SampleArticle {
 
 /// What was added.
 pub(crate) struct Added {
-    /// The password of the sample admin, which is stored nowhere in clear.
-    pub password: String,
+    /// The password of the sample admin, which is stored nowhere in clear; none where there are accounts already.
+    pub password: Option<String>,
     /// How many articles.
     pub articles: usize,
 }
@@ -71,19 +72,27 @@ pub(crate) async fn add(app: &App) -> Result<Option<Added>, Problem> {
     if app.db.read(is_in_use).await? {
         return Ok(None);
     }
-    let password = random_password()?;
-    let hash = app.passwords.hash(SecretString::from(password.clone())).await?;
+    // Whoever has accounts gets no further one that they did not ask for.
+    let has_accounts = app.db.read(users::count).await? > 0;
+    let password = if has_accounts { None } else { Some(random_password()?) };
+    let hash = match &password {
+        Some(password) => Some(app.passwords.hash(SecretString::from(password.clone())).await?),
+        None => None,
+    };
     let (now, language) = (app.clock.now(), app.config.language.clone());
     let articles = app
         .db
         .write(move |tx| {
             let admin = NewUser { email: ADMIN_EMAIL.to_owned(), name: "Demo Admin".to_owned(), role: Role::Admin };
-            let user = users::insert(tx, &admin, Some(hash), Who::CommandLine, now)?;
-            let actor = Actor { user, role: Role::Admin, credential: Credential::SignIn(SignInId::generate()) };
+            let by = match hash {
+                Some(hash) => Some(users::insert(tx, &admin, Some(hash), Who::CommandLine, now)?),
+                None => None,
+            };
             let sample = |text| serde_json::from_str::<serde_json::Value>(text).map_err(Problem::internal);
             site::replace(tx, parse::<SiteContent>(sample(include_str!("site.json"))?)?, Who::CommandLine, now)?;
             for author in parse::<Vec<AuthorContent>>(sample(include_str!("authors.json"))?)? {
-                authors::insert(tx, AuthorId::generate(), author, Who::CommandLine, now)?;
+                let bio = text::render(&author.bio_markdown);
+                authors::insert(tx, AuthorId::generate(), author, bio, Who::CommandLine, now)?;
             }
             for category in parse::<Vec<CategoryContent>>(sample(include_str!("categories.json"))?)? {
                 categories::insert(tx, CategoryId::generate(), category, Who::CommandLine, now)?;
@@ -91,7 +100,7 @@ pub(crate) async fn add(app: &App) -> Result<Option<Added>, Problem> {
             let articles = parse::<Vec<SampleArticle>>(sample(include_str!("articles.json"))?)?;
             let number = articles.len();
             for (id, content) in contents(articles)? {
-                Import::check(tx, id, content, actor, &language, now)?.store(tx, now)?;
+                Import::check(tx, id, content, by, &language, now)?.store(tx, now)?;
             }
             Ok::<_, Problem>(number)
         })
@@ -107,7 +116,9 @@ fn is_in_use(conn: &mut Conn) -> Result<bool, Problem> {
     let articles: i64 = schema::articles::table.count().get_result(conn)?;
     let authors: i64 = schema::authors::table.count().get_result(conn)?;
     let categories: i64 = schema::categories::table.count().get_result(conn)?;
-    Ok(articles + authors + categories > 0)
+    // The site's row is there from the first migration on, and has its second version with its first change.
+    let sites: i64 = schema::site::table.filter(schema::site::row_version.gt(1)).count().get_result(conn)?;
+    Ok(articles + authors + categories + sites > 0)
 }
 
 /// The articles with ids in the place of slugs, originals before their translations.

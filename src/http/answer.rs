@@ -64,7 +64,7 @@ impl<T: Serialize> Responder for Delivered<T> {
         let mut response = HttpResponse::build(status);
         cache_headers(&mut response, self.version, self.policy);
         response.insert_header((header::ETAG, tag));
-        if let Some(links) = self.links {
+        if let Some(links) = self.links.filter(|_| !unchanged) {
             response.insert_header((LINK.clone(), links));
         }
         if unchanged { response.finish() } else { response.content_type("application/json").body(bytes) }
@@ -227,6 +227,12 @@ impl<T> Versioned<T> {
     pub fn new(value: T, row_version: i64) -> Self {
         Self { value, row_version }
     }
+
+    /// The resource as a write left it, at its new version; or as one that was only tried out would leave it, at
+    /// the version `seen` that it still has: a tag of what is not there could match what someone else saves.
+    pub fn tried(value: T, row_version: i64, seen: Option<i64>) -> Self {
+        Self { value, row_version: seen.unwrap_or(row_version) }
+    }
 }
 
 impl<T: Serialize> Responder for Versioned<T> {
@@ -315,7 +321,35 @@ impl<T: Serialize + ToSchema> Output for Created<T> {
     }
 }
 
-/// Done, and nothing to say: `204`; with `validate_only`, `204` as well, and nothing was changed.
+/// What was taken away: `204`; where it was only tried out, `200` with it.
+pub enum Removed<T> {
+    /// It is gone.
+    Done,
+    /// It would be gone: what it is, or would be in the trash.
+    Tried(T),
+}
+
+impl<T: Serialize> Responder for Removed<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
+        match self {
+            Self::Done => private(StatusCode::NO_CONTENT, None).finish(),
+            Self::Tried(value) => private(StatusCode::OK, None).json(value),
+        }
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Removed<T> {
+    fn describe(description: &mut Description) {
+        NoContent::describe(description);
+        let schema = description.schema::<T>();
+        description.response("200", "With `validate_only`: what would be gone. Nothing was changed.", Some(&schema));
+        description.header("200", "Cache-Control", "Always `no-store`.");
+    }
+}
+
+/// Done, and nothing to say: `204`.
 pub struct NoContent;
 
 impl Responder for NoContent {

@@ -70,6 +70,13 @@ impl Description {
         self.problem("422", "The body has faults; `errors` names all of them.");
     }
 
+    /// Says that the request body may be left out.
+    pub fn body_is_optional(&mut self) {
+        if let Some(Value::Object(body)) = self.operation.get_mut("requestBody") {
+            body.insert("required".to_owned(), json!(false));
+        }
+    }
+
     /// Says that the operation needs a signed-in caller with this permission.
     pub fn requires(&mut self, permission: &str, roles: &[&str], for_everybody: bool) {
         self.operation.insert("security".to_owned(), json!([{ "bearer": [] }]));
@@ -128,7 +135,7 @@ impl Description {
     /// Adds a status that is answered with a problem.
     pub fn problem(&mut self, status: &str, description: &str) {
         let response = self.response(status, description, None);
-        response.entry("content").or_insert_with(problem_content);
+        response.entry("content").or_insert_with(|| problem_content(status));
     }
 
     /// A reference to the schema of `T`, which goes into the components.
@@ -153,8 +160,9 @@ impl Description {
     }
 }
 
-fn problem_content() -> Value {
-    json!({ PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/Problem" } } })
+fn problem_content(status: &str) -> Value {
+    let name = super::openapi::problem_name(status);
+    json!({ PROBLEM_JSON: { "schema": { "$ref": format!("#/components/schemas/{name}") } } })
 }
 
 fn object(value: &mut Value) -> &mut Map<String, Value> {
@@ -378,7 +386,7 @@ fn finish(description: &mut Description) {
     if let Some(Value::Object(responses)) = description.operation.get_mut("responses") {
         for (status, response) in responses.iter_mut() {
             if status.starts_with(['4', '5']) {
-                object(response).entry("content").or_insert_with(problem_content);
+                object(response).entry("content").or_insert_with(|| problem_content(status));
             }
         }
         responses.sort_keys();
@@ -395,7 +403,8 @@ fn method(methods: &[HttpMethod]) -> Method {
     }
 }
 
-fn surface(path: &str) -> Surface {
+/// Who may read the answers of an address from another origin.
+pub fn surface(path: &str) -> Surface {
     let private = ["/api/v1/manage", "/api/v1/auth"];
     if private.iter().any(|prefix| path.starts_with(prefix)) { Surface::Private } else { Surface::Public }
 }

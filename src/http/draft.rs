@@ -39,6 +39,27 @@ pub struct Drafted<T> {
     pub content: T,
     /// What is wrong with members that the request did not touch.
     pub warnings: Vec<Warning>,
+    /// The members that the request touched.
+    pub touched: Vec<String>,
+}
+
+impl<T> Drafted<T> {
+    /// Whether the request touched a member.
+    pub fn touches(&self, name: &str) -> bool {
+        self.touched.iter().any(|touched| touched == name)
+    }
+
+    /// Refuses what the transaction has found and the request is to blame for; what was a warning stays one.
+    ///
+    /// # Errors
+    /// `422` with those faults.
+    pub fn refuse(&self, found: Vec<Fault>) -> Result<(), Problem> {
+        let is_known = |fault: &Fault| {
+            self.warnings.iter().any(|warning| Some(warning.pointer.as_str()) == fault.pointer.as_deref())
+        };
+        let fresh: Vec<Fault> = found.into_iter().filter(|fault| !is_known(fault)).collect();
+        if fresh.is_empty() { Ok(()) } else { Err(Problem::invalid_body(fresh)) }
+    }
 }
 
 /// The body of a `POST`: a new resource.
@@ -47,8 +68,29 @@ pub struct Draft<T>(Map<String, Value>, PhantomData<T>);
 /// The body of a `PATCH`: a JSON Merge Patch.
 pub struct MergePatch<T>(Map<String, Value>, PhantomData<T>);
 
-/// Members of answers that are about one answer, not about the resource: they may be sent back and say nothing.
-const TRANSIENT: [&str; 2] = ["expanded", "warnings"];
+impl<T> Clone for MergePatch<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<T> Draft<T> {
+    /// A text of the body as it was sent, for what is to be prepared before the body is checked.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+}
+
+impl<T> MergePatch<T> {
+    /// A text of the patch as it was sent, for what is to be prepared before the patch is checked.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+}
+
+/// Members of answers that are about one answer, or follow from other resources too, so that they may have
+/// changed although nobody saved this one: they may be sent back and say nothing.
+const TRANSIENT: [&str; 6] = ["expanded", "warnings", "article_count", "body_html", "bio_html", "published"];
 
 impl<T: Editable> Draft<T> {
     /// The new resource; `check` adds what a schema can't say, and may resolve what the members name.
@@ -62,6 +104,7 @@ impl<T: Editable> Draft<T> {
         for required in T::REQUIRED {
             document.shift_remove(*required);
         }
+        let touched = self.0.keys().cloned().collect();
         for (name, value) in self.0 {
             if !shape.read_only.contains(&name) {
                 document.insert(name, value);
@@ -72,7 +115,7 @@ impl<T: Editable> Draft<T> {
         faults.extend(shape.checker.faults(&Value::Object(document.clone())));
         let content = checked(&shape, document, &mut faults, check)?;
         if faults.is_empty() {
-            Ok(Drafted { content, warnings: Vec::new() })
+            Ok(Drafted { content, warnings: Vec::new(), touched })
         } else {
             Err(Problem::invalid_body(faults))
         }
@@ -108,7 +151,7 @@ impl<T: Editable> MergePatch<T> {
             return Err(Problem::invalid_body(own));
         }
         let content = keeping(content, &present, &others)?;
-        Ok(Drafted { content, warnings: others.into_iter().map(warning_of).collect() })
+        Ok(Drafted { content, warnings: others.into_iter().map(warning_of).collect(), touched })
     }
 
     /// Applies the patch to the editable members and gives the names that it touched.

@@ -8,11 +8,16 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use futures_util::FutureExt;
 
+use super::api::{Surface, surface};
 use super::problem::{Occurrence, PROBLEM_JSON, Problem, kind_of_status};
+
+/// The headers that a page of another origin may read.
+pub const EXPOSED_HEADERS: &str =
+    "etag, link, location, retry-after, ratelimit, ratelimit-policy, x-request-id, content-version";
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -83,8 +88,22 @@ fn answered(mut response: ServiceResponse<BoxBody>, occurrence: &Occurrence) -> 
     if let Ok(id) = HeaderValue::from_str(&occurrence.request_id) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), id);
     }
+    open_to_any_origin(response.request().path().to_owned().as_str(), response.headers_mut());
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// What is public says so whoever asks: an answer that a cache got without `Origin` must serve a page as well.
+fn open_to_any_origin(path: &str, headers: &mut HeaderMap) {
+    if surface(path) != Surface::Public {
+        return;
+    }
+    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    if !headers.contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+    }
 }
 
 /// An error that actix or a library made: its status is right, its words may not be.

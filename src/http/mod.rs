@@ -16,9 +16,11 @@ pub mod query;
 pub mod rate_limit;
 pub mod schema;
 
-pub use self::answer::{CachePolicy, Created, Delivered, Made, Managed, NoContent, Strict, Versioned, WriteOptions};
+pub use self::answer::{
+    CachePolicy, Created, Delivered, Made, Managed, NoContent, Removed, Strict, Versioned, WriteOptions,
+};
 pub use self::api::{Description, Input, Operations, Output};
-pub use self::body::{Json, PatchJson};
+pub use self::body::{Body, Json, MaybeJson, PatchJson};
 pub use self::conditional::IfMatch;
 pub use self::draft::{Draft, Drafted, MergePatch, Warning};
 pub use self::editable::Editable;

@@ -69,6 +69,50 @@ fn add_problem(schemas: &mut Map<String, Value>) {
     for (name, schema) in components {
         schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
     }
+    for (name, members) in [("ConflictProblem", conflict_members()), ("GoneProblem", gone_members())] {
+        let mut schema = schemas.get("Problem").cloned().unwrap_or_default();
+        if let (Some(Value::Object(all)), Value::Object(own)) = (schema.get_mut("properties"), members) {
+            all.extend(own);
+        }
+        schemas.insert(name.to_owned(), schema);
+    }
+}
+
+/// The schema of the problems of a status: some have members of their own.
+pub(super) fn problem_name(status: &str) -> &'static str {
+    match status {
+        "409" => "ConflictProblem",
+        "410" => "GoneProblem",
+        _ => "Problem",
+    }
+}
+
+fn conflict_members() -> Value {
+    json!({ "holder": {
+        "type": ["object", "null"],
+        "description": "What has the slug or place that was asked for, where the caller may see it; null where nothing has, or it may not be seen. `kind` and `id` name it; further members tell of it.",
+        "required": ["kind", "id"],
+        "properties": {
+            "kind": { "type": "string", "description": "What kind of resource it is.", "example": "article" },
+            "id": { "type": "string", "format": "uuid", "description": "Its id." },
+        },
+        "additionalProperties": true,
+    } })
+}
+
+fn gone_members() -> Value {
+    json!({
+        "withdrawn_at": { "type": "string", "format": "date-time", "description": "Since when it is not public any more." },
+        "successor": {
+            "type": ["object", "null"],
+            "description": "Where to go instead; null where there is no such place.",
+            "required": ["slug", "url"],
+            "properties": {
+                "slug": { "type": "string", "description": "The slug of the article that takes the place." },
+                "url": { "type": "string", "description": "Its page on the public site." },
+            },
+        },
+    })
 }
 
 fn flatten_all(schemas: &mut Map<String, Value>) {

@@ -54,6 +54,11 @@ impl Paging {
         both.then(|| Fault::query("page", "conflict", "Use either `cursor` or `page`, not both."))
     }
 
+    /// What is wrong with the cursor, as far as it can be told without knowing the sort.
+    pub fn cursor_fault(&self, fingerprint: &str) -> Option<Fault> {
+        Cursor::read(self.cursor.as_deref()?, fingerprint).err()
+    }
+
     /// Where the list is to be entered; `kinds` are the sort's values, in order.
     pub fn start(&self, fingerprint: &str, kinds: &[SortKind]) -> Result<Start, Problem> {
         match (&self.cursor, self.page) {
@@ -130,17 +135,25 @@ impl Cursor {
     /// # Errors
     /// A fault of `cursor` where it is not one, or one of another list, filter or sort.
     pub fn decode(text: &str, fingerprint: &str, kinds: &[SortKind]) -> Result<Self, Problem> {
-        let fault = |code, message| Err(Problem::invalid_query(vec![Fault::query("cursor", code, message)]));
-        let cursor: Option<Self> = from_base64url(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let Some(cursor) = cursor.filter(|cursor| cursor.format == CURSOR_FORMAT) else {
-            return fault("format", "This is not a cursor of this server; start again without it.");
-        };
+        let refuse = |fault| Problem::invalid_query(vec![fault]);
+        let cursor = Self::read(text, fingerprint).map_err(refuse)?;
         let fits =
             cursor.values.len() == kinds.len() && cursor.values.iter().zip(kinds).all(|(value, kind)| value.is(*kind));
-        if cursor.fingerprint != fingerprint || !fits {
-            return fault("mismatch", "This cursor belongs to other filters or another sort; start again without it.");
-        }
-        Ok(cursor)
+        if fits { Ok(cursor) } else { Err(refuse(Self::mismatch())) }
+    }
+
+    fn read(text: &str, fingerprint: &str) -> Result<Self, Fault> {
+        let cursor: Option<Self> = from_base64url(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let Some(cursor) = cursor.filter(|cursor| cursor.format == CURSOR_FORMAT) else {
+            let message = "This is not a cursor of this server; start again without it.";
+            return Err(Fault::query("cursor", "format", message));
+        };
+        if cursor.fingerprint == fingerprint { Ok(cursor) } else { Err(Self::mismatch()) }
+    }
+
+    fn mismatch() -> Fault {
+        let message = "This cursor belongs to other filters or another sort; start again without it.";
+        Fault::query("cursor", "mismatch", message)
     }
 }
 

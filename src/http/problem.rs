@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 
 use crate::db;
 
-/// The most faults that one problem lists.
-const MAX_FAULTS: usize = 100;
+/// The most faults that one problem lists; more than one beyond it are not looked for.
+pub const MAX_FAULTS: usize = 100;
 
 /// What kind of error it is: its stable name, status, title, and what its page says.
 #[derive(Debug, PartialEq, Eq)]
@@ -270,6 +270,11 @@ impl Problem {
         self.kind
     }
 
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: &'static Kind) -> bool {
+        self.kind == kind
+    }
+
     /// The faults that it lists.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
@@ -278,6 +283,15 @@ impl Problem {
     /// The headers that go with it.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
+    }
+
+    /// The members that only its kind has; a conflict says who holds what was asked for, or null.
+    fn members(&self) -> Map<String, Value> {
+        let mut members = self.members.clone();
+        if self.kind.status == StatusCode::CONFLICT {
+            members.entry("holder").or_insert(Value::Null);
+        }
+        members
     }
 
     /// The body, `application/problem+json`.
@@ -291,17 +305,17 @@ impl Problem {
             request_id: occurrence.request_id.clone(),
             errors: self.faults.iter().take(MAX_FAULTS).cloned().collect(),
             truncated: self.faults.len() > MAX_FAULTS,
-            members: self.members.clone(),
+            members: self.members(),
         };
         serde_json::to_string(&document).unwrap_or_default()
     }
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
-    if number == 1 {
-        format!("1 {one} not right; `errors` says what is expected.")
-    } else {
-        format!("{number} {many} not right; `errors` says what is expected.")
+    match number {
+        1 => format!("1 {one} not right; `errors` says what is expected."),
+        2..=MAX_FAULTS => format!("{number} {many} not right; `errors` says what is expected."),
+        _ => format!("More than {MAX_FAULTS} {many} not right; `errors` says what is expected of the first."),
     }
 }
 

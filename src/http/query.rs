@@ -91,21 +91,37 @@ where
     let filters: T = parse(values.clone())?;
     let paging: Paging = parse(values)?;
     faults.extend(paging.fault());
+    let canonical = canonical(&filters)?;
+    let digest = Sha256::digest([req.path().as_bytes(), b"?", canonical.as_slice()].concat());
+    let fingerprint = super::conditional::base64url(&digest[..9]);
+    if !faults.iter().any(|fault| fault.parameter.as_deref() == Some("cursor")) {
+        faults.extend(paging.cursor_fault(&fingerprint));
+    }
     if !DEFERRED && !faults.is_empty() {
         return Err(Problem::invalid_query(faults));
     }
-    let canonical = serde_json::to_vec(&filters).map_err(Problem::internal)?;
-    let digest = Sha256::digest([req.path().as_bytes(), b"?", canonical.as_slice()].concat());
-    let fingerprint = super::conditional::base64url(&digest[..9]);
+    let is_paging = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        decode(name).is_some_and(|name| Paging::is_parameter(&name))
+    };
     let pairs = req
         .query_string()
         .split('&')
-        .filter(|pair| !pair.is_empty() && !Paging::is_parameter(pair.split('=').next().unwrap_or_default()))
+        .filter(|pair| !pair.is_empty() && !is_paging(pair))
         // These would end the reference inside a `Link` header.
         .map(|pair| pair.replace('<', "%3C").replace('>', "%3E").replace('"', "%22"))
         .collect();
     let link_base = LinkBase { path: req.path().to_owned(), pairs };
     Ok(ListQuery { filters, paging, fingerprint, link_base, faults })
+}
+
+/// What a cursor belongs to: filters and sort, not what the items show of themselves.
+fn canonical<T: Serialize>(filters: &T) -> Result<Vec<u8>, Problem> {
+    let mut value = serde_json::to_value(filters).map_err(Problem::internal)?;
+    if let Value::Object(members) = &mut value {
+        members.shift_remove("include");
+    }
+    serde_json::to_vec(&value).map_err(Problem::internal)
 }
 
 impl<T: IntoParams + DeserializeOwned + 'static> Input for Query<T> {
@@ -208,6 +224,10 @@ fn collect(query: &str, known: &Parameters, faults: &mut Vec<Fault>) -> Map<Stri
             continue;
         };
         if is_list(schema) {
+            if value.split(',').all(str::is_empty) {
+                faults.push(Fault::query(name, "blank", "Give at least one value, or leave the parameter out."));
+                continue;
+            }
             let items = value.split(',').filter(|item| !item.is_empty()).map(|item| json!(item));
             match values.entry(name).or_insert_with(|| json!([])) {
                 Value::Array(list) => list.extend(items),

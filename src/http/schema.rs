@@ -13,10 +13,8 @@ use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::problem::{Fault, Problem};
+use super::problem::{Fault, MAX_FAULTS, Problem};
 
-/// More faults than a problem lists are not looked for.
-const ENOUGH: usize = 101;
 /// A name longer than this is cut where it is shown: it is the client's text.
 const MAX_NAME: usize = 100;
 
@@ -44,6 +42,7 @@ pub fn kept<K: 'static, V: Send + Sync + 'static>(make: impl FnOnce() -> Result<
 /// A compiled object schema, and the names of its members, which suggestions come from.
 pub struct Checker {
     validator: Validator,
+    document: Value,
     names: Vec<String>,
 }
 
@@ -54,7 +53,8 @@ impl Checker {
     /// Where the schema itself is broken.
     pub fn new(root: Value, components: Schemas) -> Result<Self, String> {
         let names = member_names(&root);
-        Ok(Self { validator: compile(root, components)?, names })
+        let document = with_components(root, components)?;
+        Ok(Self { validator: compile(&document)?, document, names })
     }
 
     /// The names of the schema's members.
@@ -62,81 +62,113 @@ impl Checker {
         &self.names
     }
 
-    /// All faults of `value`, up to a bound.
+    /// All faults of `value`, up to one more than a problem lists.
     pub fn faults(&self, value: &Value) -> Vec<Fault> {
         let mut faults = Vec::new();
         for error in self.validator.iter_errors(value) {
-            explain(&error, &self.names, &mut faults);
-            if faults.len() >= ENOUGH {
+            self.explain(&error, &mut faults);
+            if faults.len() > MAX_FAULTS {
                 break;
             }
         }
-        without_echoes(faults)
+        faults
+    }
+
+    fn explain(&self, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
+        let pointer = error.instance_path().as_str().to_owned();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                let known = self.names_at(error.evaluation_path().as_str());
+                for name in unexpected.iter().take(MAX_FAULTS + 1) {
+                    add(faults, unknown_member(&pointer, name, &known));
+                }
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                add(faults, Fault::body(join(&pointer, name), "required", "This member is required."));
+            }
+            // Utoipa says "may be null" as a choice between null and the type: the faults meant are the type's.
+            ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+                match context.iter().find(|branch| !branch.iter().any(|inner| refuses_type(inner, &pointer))) {
+                    Some(branch) => branch.iter().for_each(|inner| self.explain(inner, faults)),
+                    None => add(faults, Fault::body(pointer, "type", wanted_types(context))),
+                }
+            }
+            kind => {
+                let (code, message) = describe(kind);
+                add(faults, Fault::body(pointer, code, message));
+            }
+        }
+    }
+
+    /// The names of the object schema in which an evaluation has come to its end.
+    fn names_at(&self, evaluation_path: &str) -> Vec<String> {
+        let mut schema = &self.document;
+        for step in evaluation_path.split('/').skip(1) {
+            if step == "additionalProperties" || step == "unevaluatedProperties" {
+                break;
+            }
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let next = match schema {
+                Value::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
+                other => other.get(&step),
+            };
+            let Some(next) = next else { return Vec::new() };
+            schema = match next.as_str().and_then(|reference| reference.strip_prefix('#')) {
+                Some(pointer) if step == "$ref" => self.document.pointer(pointer).unwrap_or(&Value::Null),
+                _ => next,
+            };
+        }
+        member_names(schema)
     }
 }
 
-fn compile(root: Value, components: Schemas) -> Result<Validator, String> {
+/// Adds a fault unless it says what another says already: one mistake may break several rules, an empty name is
+/// too short and blank, and what has the wrong type is none of the allowed values either.
+fn add(faults: &mut Vec<Fault>, fault: Fault) {
+    let same_place = |other: &Fault| other.pointer == fault.pointer;
+    let says_more = |code: &str| code == fault.code || (code == "type" && fault.code == "not_allowed");
+    if faults.iter().any(|other| same_place(other) && says_more(other.code)) {
+        return;
+    }
+    if fault.code == "type" {
+        faults.retain(|other| !(same_place(other) && other.code == "not_allowed"));
+    }
+    faults.push(fault);
+}
+
+/// Puts the components where references look for them.
+fn with_components(root: Value, components: Schemas) -> Result<Value, String> {
     let schemas: Map<String, Value> =
         components.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())).collect();
     let Value::Object(mut document) = root else {
         return Err("a schema is not an object".to_owned());
     };
     document.insert("components".to_owned(), json!({ "schemas": schemas }));
+    Ok(Value::Object(document))
+}
+
+fn compile(document: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .should_validate_formats(true)
-        .build(&Value::Object(document))
+        .build(document)
         .map_err(|error| error.to_string())
 }
 
-/// One mistake may break several rules that say the same: an empty name is too short and blank, and what
-/// has the wrong type is none of the allowed values either.
-fn without_echoes(faults: Vec<Fault>) -> Vec<Fault> {
-    let echoes = |fault: &Fault, other: &Fault| {
-        other.pointer == fault.pointer
-            && (other.code == fault.code || (other.code == "type" && fault.code == "not_allowed"))
-    };
-    let mut kept: Vec<Fault> = Vec::with_capacity(faults.len());
-    for (index, fault) in faults.iter().enumerate() {
-        let is_echo = kept.iter().any(|other| echoes(fault, other))
-            || faults[index + 1..].iter().any(|other| other.code != fault.code && echoes(fault, other));
-        if !is_echo {
-            kept.push(fault.clone());
-        }
-    }
-    kept
+/// Whether the error is that the whole value at this place has another type than the branch wants.
+fn refuses_type(error: &ValidationError<'_>, pointer: &str) -> bool {
+    matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path().as_str() == pointer
 }
 
-fn explain(error: &ValidationError<'_>, known: &[String], faults: &mut Vec<Fault>) {
-    let pointer = error.instance_path().as_str().to_owned();
-    match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            faults.extend(unexpected.iter().take(ENOUGH).map(|name| unknown_member(&pointer, name, known)));
-        }
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            faults.push(Fault::body(join(&pointer, name), "required", "This member is required."));
-        }
-        // Utoipa says "may be null" as a choice between null and the type: the faults meant are the type's.
-        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
-            match context.iter().find(|branch| !branch.iter().any(refuses_type)) {
-                Some(branch) => branch.iter().for_each(|inner| explain(inner, known, faults)),
-                None => faults.push(Fault::body(pointer, "type", "The value has the wrong type.")),
-            }
-        }
-        kind => {
-            let (code, message) = describe(kind);
-            faults.push(Fault::body(pointer, code, message));
-        }
-    }
-}
-
-/// Whether the error is that the whole value has another type than this branch wants.
-fn refuses_type(error: &ValidationError<'_>) -> bool {
-    matches!(error.kind(), ValidationErrorKind::Type { .. })
-        && !error.schema_path().as_str().contains("/properties/")
-        && !error.schema_path().as_str().contains("/items")
+/// What would be right, where no branch takes the value's type.
+fn wanted_types(branches: &[Vec<ValidationError<'_>>]) -> String {
+    let kinds = branches.iter().flatten().filter_map(|error| match error.kind() {
+        ValidationErrorKind::Type { kind } => Some(type_names(kind)),
+        _ => None,
+    });
+    format!("The value must be of type {}.", kinds.collect::<Vec<_>>().join(" or "))
 }
 
 fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
@@ -158,6 +190,9 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
         K::Pattern { pattern } if pattern == ONE_LINE => {
             ("pattern", "The text must be one line without control characters.".to_owned())
         }
+        K::Pattern { pattern } if pattern == LINES => {
+            ("control_character", "The text must not hold control characters but tabs and line ends.".to_owned())
+        }
         K::Pattern { pattern } => ("pattern", format!("The text must match the pattern {pattern}")),
         K::Format { format } => ("format", format!("The text must be a valid {format}.")),
         K::Enum { options } => ("not_allowed", format!("The value must be one of {options}.")),
@@ -167,6 +202,8 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
 
 /// One line with something to read on it: no control characters, not only spaces.
 pub const NOT_BLANK: &str = r"^[^\x00-\x1F\x7F]*[^\s\x00-\x1F\x7F][^\x00-\x1F\x7F]*$";
+/// Any text of several lines: no control characters but tabs and line ends.
+pub const LINES: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$";
 /// One line, maybe empty: no control characters.
 pub const ONE_LINE: &str = r"^[^\x00-\x1F\x7F]*$";
 

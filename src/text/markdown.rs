@@ -2,8 +2,8 @@
 //! strikethrough, task lists, footnotes and bare-URL links of GitHub.
 //!
 //! Surprising: raw HTML passes [`super::raw_html`] here, piece by piece; footnotes
-//! carry [`FOOTNOTE_MARK`] instead of identifiers; the language of a code block
-//! is dropped, because no `class` attribute is allowed in the result; when the
+//! carry [`FOOTNOTE_MARK`] instead of identifiers; of a code block's info string
+//! the language alone is kept, as `class="language-…"`; when the
 //! destinations of all reference links together exceed 100,000 bytes, the later
 //! links stay text.
 
@@ -15,7 +15,7 @@ use comrak::options::Plugins;
 use comrak::{Arena, Options, parse_document};
 
 use super::balance::{self, MAX_DEPTH};
-use super::policy::FOOTNOTE_MARK;
+use super::policy::{self, FOOTNOTE_MARK};
 use super::raw_html;
 use super::removed::Removals;
 
@@ -98,13 +98,20 @@ fn most_table_cells(markdown: &str) -> usize {
     total
 }
 
-/// Code blocks lose their language, and what stands between inline
+/// Code blocks keep their language alone, and what stands between inline
 /// `<script>` or `<style>` tags goes away.
 fn prepare<'a>(root: Node<'a>, removals: &mut Removals) {
     let nodes: Vec<Node<'a>> = root.descendants().collect();
     for node in nodes {
         if let NodeValue::CodeBlock(block) = &mut node.data_mut().value {
-            block.info.clear();
+            // Only the language counts; what follows it is for other renderers.
+            let language = block.info.split_whitespace().next().unwrap_or_default().to_owned();
+            if !language.is_empty() && !policy::is_code_language(&language) {
+                removals.add("language of a code block", "the name of the language is not one");
+                block.info.clear();
+            } else {
+                block.info = language;
+            }
         }
         if node.data().value.contains_inlines() {
             drop_inline_scripts(node, removals);

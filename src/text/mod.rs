@@ -9,7 +9,7 @@
 //!    what is on the allow-list; repeated until nothing changes any more.
 //! 4. `outline`: identifiers, sections, table of contents, plain text.
 //!
-//! What surprises: authors cannot choose an `id`, `name`, `class` or `style`;
+//! What surprises: authors cannot choose an `id`, `name` or `style`, and a `class` only to name code's language;
 //! headings in raw HTML get identifiers just as Markdown headings do; elements
 //! nested more than 100 deep become plain text; a document whose tables have
 //! more than 200,000 cells keeps them as plain text; an inline raw element ends
@@ -17,6 +17,7 @@
 //! cell of its own.
 
 mod balance;
+mod language;
 mod links;
 mod markdown;
 mod mentions;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub(crate) use language::canonical_language;
 pub(crate) use links::{link_articles_html, link_articles_markdown};
 pub(crate) use plain_text::{excerpt, reading_minutes};
 pub(crate) use removed::Removed;

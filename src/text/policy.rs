@@ -1,7 +1,7 @@
 //! The allow-list: which elements, attributes and attribute values an article
 //! body may contain, and the names that reports may repeat.
 //!
-//! Surprising: `id`, `name`, `class` and `style` are on no list. Identifiers
+//! Surprising: `id`, `name` and `style` are on no list, and `class` only for the language of code. Identifiers
 //! are made by [`super::outline`] alone; [`FOOTNOTE_MARK`] is how the Markdown
 //! formatter tells it which elements belong to footnotes. Authors cannot write
 //! that mark, because [`super::raw_html`] lets no `data-` attribute through.
@@ -82,11 +82,12 @@ const GROUPS: &[(Kind, &[&str], &[&str])] = &[
     (
         Kind::Inline,
         &[
-            "abbr", "b", "bdi", "bdo", "cite", "code", "dfn", "em", "i", "kbd", "mark", "rp", "rt", "ruby", "s",
-            "samp", "small", "span", "strong", "sub", "sup", "u", "var",
+            "abbr", "b", "bdi", "bdo", "cite", "dfn", "em", "i", "kbd", "mark", "rp", "rt", "ruby", "s", "samp",
+            "small", "span", "strong", "sub", "sup", "u", "var",
         ],
         NONE,
     ),
+    (Kind::Inline, &["code"], &["class"]),
     (Kind::Inline, &["a"], &["href", "hreflang"]),
     (Kind::Inline, &["q"], &["cite"]),
     (Kind::Inline, &["del", "ins"], EDIT),
@@ -141,6 +142,7 @@ pub(super) fn judge<'a>(element: &str, attribute: &str, value: &'a str) -> Verdi
         "dir" => one_of(value, &["ltr", "rtl", "auto"]),
         "scope" => one_of(value, &["row", "col", "rowgroup", "colgroup"]),
         "loading" => one_of(value, &["lazy", "eager"]),
+        "class" => value.strip_prefix("language-").is_some_and(is_code_language),
         "type" if element == "input" => one_of(value, &["checkbox"]),
         "type" => ["1", "a", "A", "i", "I"].contains(&value),
         "open" | "reversed" | "checked" | "disabled" => return Verdict::Keep(Cow::Borrowed("")),
@@ -152,6 +154,11 @@ pub(super) fn judge<'a>(element: &str, attribute: &str, value: &'a str) -> Verdi
         _ => true,
     };
     if fits { Verdict::Keep(Cow::Borrowed(value)) } else { Verdict::Remove(BAD_VALUE) }
+}
+
+/// Whether this names the language of a code block, as highlighters know it: `rust`, `c++`, `objective-c`.
+pub(super) fn is_code_language(name: &str) -> bool {
+    (1..=30).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-_#.".contains(&byte))
 }
 
 fn one_of(value: &str, choices: &[&str]) -> bool {

@@ -257,7 +257,8 @@ fn a_public_article_goes_to_the_trash_only_with_consent_and_is_not_changed_there
     let article = publish(&editor, &create(&editor, &json!({ "title": "Out", "slug": "out" })).json());
     let path = path_of(&article);
     editor.delete(&path, "*").refused(409, "conflict");
-    editor.delete(&format!("{path}?unpublish=true&validate_only=true"), "*").expect(204);
+    let tried = editor.delete(&format!("{path}?unpublish=true&validate_only=true"), "*").expect(200).json();
+    assert!(tried["trashed_at"].is_string() && tried["visibility"] == "withdrawn");
     anyone.get("/api/v1/articles/out").expect(200);
     editor.delete(&format!("{path}?unpublish=true"), "*").expect(204);
     anyone.get("/api/v1/articles/out").refused(410, "gone");
@@ -363,14 +364,16 @@ fn validate_only_says_what_would_be_and_changes_nothing() {
     let (path, before) = (path_of(&article), audit_length(&admin));
     let tried = editor.post(&format!("{ARTICLES}?validate_only=true"), &json!({ "title": "There" })).expect(200);
     assert_eq!((&tried.json()["slug"], tried.find_header("location")), (&json!("there"), None));
-    let tried =
-        editor.patch(&format!("{path}?validate_only=true"), "*", &json!({ "title": "Gone" })).expect(200).json();
+    let tried = editor.patch(&format!("{path}?validate_only=true"), "*", &json!({ "title": "Gone" })).expect(200);
+    // The tag is that of what is still there: another one could be what someone else's save gets.
+    assert_eq!(tried.etag(), "\"v1\"");
+    let tried = tried.json();
     assert_eq!((&tried["revision"], &tried["title"]), (&json!(2), &json!("Gone")));
     let publish =
         editor.post(&format!("{path}/publish?validate_only=true"), &json!({ "revision": 1 })).expect(200).json();
     assert_eq!(publish["visibility"], "public");
     editor.patch(&format!("{path}?validate_only=true"), "*", &json!({ "title": "" })).refused(422, "invalid-body");
-    editor.delete(&format!("{path}?validate_only=true"), "*").expect(204);
+    assert!(editor.delete(&format!("{path}?validate_only=true"), "*").expect(200).json()["trashed_at"].is_string());
     assert_eq!(editor.get(&path).expect(200).json(), article);
     assert_eq!(audit_length(&admin), before);
     server.anonymous().get("/api/v1/articles/here").refused(404, "not-found");
@@ -505,5 +508,167 @@ fn parallel_editors_never_overwrite_each_other() {
         });
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
         assert!(statuses.iter().all(|status| [200, 412].contains(status)), "{statuses:?}");
+    }
+}
+
+#[test]
+fn whatever_is_there_is_never_refused_for_having_changed() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let path = path_of(&create(&editor, &json!({ "title": "Busy" })).json());
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let (editor, path) = (editor.clone(), &path);
+            scope.spawn(move || {
+                for round in 0..4 {
+                    let change = json!({ "extra": { format!("{thread}-{round}"): true } });
+                    editor.patch(path, "*", &change).expect(200);
+                }
+            });
+        }
+    });
+    let extra = editor.get(&path).expect(200).json()["extra"].clone();
+    assert_eq!(extra.as_object().unwrap().len(), 24, "no save overwrote another: {extra}");
+}
+
+#[test]
+fn times_that_can_not_be_written_back_are_refused() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    for time in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59"] {
+        let body = json!({ "title": "Never", "reviewed_at": time });
+        editor.post(ARTICLES, &body).refused(422, "invalid-body");
+    }
+    editor.get(ARTICLES).expect(200);
+}
+
+#[test]
+fn an_older_revision_is_not_published_with_what_is_gone() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let (ghost, doomed) = (named(&editor, "authors", "Ghost"), named(&editor, "categories", "Doomed"));
+    let body = json!({ "title": "Older", "authors": ["ghost"], "categories": ["doomed"], "reviewed_by": "ghost" });
+    let article = create(&editor, &body).json();
+    let path = path_of(&article);
+    editor.patch(&path, "*", &json!({ "authors": null, "categories": null, "reviewed_by": null })).expect(200);
+    for (kind, gone) in [("authors", &ghost), ("categories", &doomed)] {
+        editor.delete(&format!("/api/v1/manage/{kind}/{}", gone["id"].as_str().unwrap()), "*").expect(204);
+    }
+    let problem = editor.post(&format!("{path}/publish"), &json!({ "revision": 1 })).refused(409, "conflict");
+    for pointer in ["/authors/0", "/categories/0", "/reviewed_by"] {
+        assert_eq!(problem.fault(pointer).code, "not_found");
+    }
+    editor.post(&format!("{path}/publish"), &json!({ "revision": 2 })).expect(200);
+}
+
+#[test]
+fn a_taken_slug_tells_no_more_than_what_is_public_of_anothers_article() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let contributor = server.signed_in(Role::Contributor);
+    let article = publish(&editor, &create(&editor, &json!({ "title": "Known", "slug": "known" })).json());
+    let secret = json!({ "title": "SECRET merger", "slug": "secret-merger" });
+    editor.patch(&path_of(&article), "*", &secret).expect(200);
+    let problem = contributor.post(ARTICLES, &json!({ "title": "A", "slug": "secret-merger" }));
+    assert_eq!(problem.refused(409, "slug-taken").document["holder"], Value::Null);
+    let problem = contributor.post(ARTICLES, &json!({ "title": "A", "slug": "known" })).refused(409, "slug-taken");
+    assert_eq!(problem.document["holder"]["title"], "Known");
+}
+
+#[test]
+fn a_translation_does_not_disclose_what_anothers_draft_translates() {
+    let server = TestServer::start();
+    let (editor, contributor) = (server.signed_in(Role::Editor), server.signed_in(Role::Contributor));
+    let draft = create(&editor, &json!({ "title": "Secret draft" })).json();
+    let public = publish(&editor, &create(&editor, &json!({ "title": "Public" })).json());
+    editor.patch(&path_of(&public), "*", &json!({ "translation_of": draft["id"] })).expect(200);
+    let body = json!({ "title": "Mine", "language": "fr", "translation_of": public["id"] });
+    assert_eq!(create(&contributor, &body).json()["translation_of"], public["id"]);
+}
+
+#[test]
+fn two_articles_never_become_translations_of_each_other() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    for round in 0..5 {
+        let [a, b] = ["a", "b"].map(|name| create(&editor, &json!({ "title": format!("{name}{round}") })).json());
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let pairs = [(&a, &b), (&b, &a)];
+            let tries = pairs.map(|(one, other)| {
+                let (editor, change) = (editor.clone(), json!({ "translation_of": other["id"] }));
+                scope.spawn(move || editor.patch(&path_of(one), "*", &change).status)
+            });
+            tries.into_iter().map(|handle| handle.join().unwrap()).collect()
+        });
+        assert!(statuses.contains(&422), "{statuses:?}");
+    }
+}
+
+#[test]
+fn languages_are_kept_in_one_case() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let original = publish(&editor, &create(&editor, &json!({ "title": "Original" })).json());
+    let mut drafts = ["pt-br", "PT-BR"].map(|language| {
+        let body = json!({ "title": language, "language": language, "translation_of": original["id"] });
+        create(&editor, &body).json()
+    });
+    assert!(drafts.iter().all(|draft| draft["language"] == "pt-BR"));
+    publish(&editor, &drafts[0]);
+    drafts[1] = editor.get(&path_of(&drafts[1])).json();
+    let body = json!({ "revision": drafts[1]["revision"] });
+    editor.post(&format!("{}/publish", path_of(&drafts[1])), &body).refused(409, "conflict");
+    let listed = server.anonymous().get("/api/v1/articles?language=pt-br").expect(200).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn control_characters_are_refused_wherever_text_goes_to_readers() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let body = json!({
+        "title": "A", "excerpt": "e\u{1}x", "body_markdown": "a\u{7}b", "extra": { "deep": ["x\u{1b}"] },
+    });
+    let problem = editor.post(ARTICLES, &body).refused(422, "invalid-body");
+    for pointer in ["/excerpt", "/body_markdown", "/extra/deep/0"] {
+        assert_eq!(problem.fault(pointer).code, "control_character", "{}", problem.document);
+    }
+    create(&editor, &json!({ "title": "A", "excerpt": "two\nlines\tand a tab", "body_markdown": "a\r\nb" }));
+}
+
+#[test]
+fn a_patch_is_strict_about_what_it_touches_alone() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let article = create(&editor, &json!({ "title": "A", "body_markdown": "<script>x</script>b" })).json();
+    let patch = |body: &Value| {
+        let request = editor.request("PATCH", &path_of(&article)).header("if-match", "*");
+        request.header("prefer", "handling=strict").json(body).send()
+    };
+    patch(&json!({ "subtitle": "Fine" })).expect(200);
+    patch(&json!({ "body_markdown": "<script>y</script>c" })).refused(422, "unsafe-content");
+}
+
+#[test]
+fn a_withdrawal_needs_no_body() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let article = publish(&editor, &create(&editor, &json!({ "title": "Out" })).json());
+    let answer = editor.request("POST", &format!("{}/unpublish", path_of(&article))).send().expect(200);
+    assert_eq!(answer.json()["visibility"], "withdrawn");
+}
+
+#[test]
+fn many_links_in_one_article_break_no_list() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let link = |number| format!("[a](article:{})\n", uuid::Uuid::from_u128(number));
+    let links = (0..17_000).map(link).collect::<Vec<_>>().concat();
+    for title in ["One", "Two"] {
+        let body = json!({ "title": title, "body_markdown": format!("{links}{title}") });
+        publish(&editor, &create(&editor, &body).json());
+    }
+    for include in ["body_html", "seo", "body_markdown"] {
+        server.anonymous().get(&format!("/api/v1/articles?include={include}")).expect(200);
     }
 }

@@ -392,3 +392,66 @@ fn nothing_outside_shows_a_trace_of_what_is_not_public() {
     assert_eq!(anyone.get("/api/v1/tags").json()["items"], json!([]));
     assert_eq!(anyone.get(&format!("{LIST}?language=*&page=1")).json()["page"]["total_items"], 1);
 }
+
+#[test]
+fn a_slug_that_another_article_took_leads_to_the_first_one_no_more() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let first = published(&editor, &json!({ "title": "First", "slug": "xx" }));
+    republished(&editor, &first, &json!({ "slug": "yy" }));
+    anyone.get("/api/v1/articles/xx").expect(308);
+    let second = published(&editor, &json!({ "title": "Second", "slug": "xx" }));
+    anyone.get("/api/v1/articles/xx").expect(200);
+    editor.post(&format!("{}/unpublish", manage(&second)), &json!({})).expect(200);
+    anyone.get("/api/v1/articles/xx").refused(410, "gone");
+}
+
+#[test]
+fn a_former_slug_is_as_good_as_the_present_one_to_exclude_and_to_succeed() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let first = published(&editor, &json!({ "title": "First", "slug": "xx" }));
+    republished(&editor, &first, &json!({ "slug": "yy" }));
+    assert_eq!(slugs(&anyone.get("/api/v1/articles?exclude=xx").expect(200).json()), [""; 0]);
+    let second = published(&editor, &json!({ "title": "Second", "slug": "zz" }));
+    editor.post(&format!("{}/unpublish", manage(&second)), &json!({ "successor": "xx" })).expect(200);
+    assert_eq!(anyone.get("/api/v1/articles/zz").refused(410, "gone").document["successor"]["slug"], "yy");
+}
+
+/// What began before another write and is committed after it must not look older than that.
+#[test]
+fn the_time_of_a_state_never_goes_back() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let modified = || server.anonymous().get("/api/v1/articles").header("last-modified").to_owned();
+    published(&editor, &json!({ "title": "One" }));
+    let before = modified();
+    // As if the clock were set back by an hour.
+    server.write(|conn| {
+        diesel::RunQueryDsl::execute(
+            diesel::sql_query("UPDATE content_version SET changed_at = changed_at + 3600000"),
+            conn,
+        )
+    });
+    let ahead = modified();
+    assert_ne!(before, ahead);
+    published(&editor, &json!({ "title": "Two" }));
+    assert_eq!(modified(), ahead);
+    let asked = server.anonymous().request("GET", "/api/v1/articles").header("if-modified-since", &ahead).send();
+    assert_eq!(asked.status, 200, "a date that lies ahead of the clock settles nothing");
+}
+
+#[test]
+fn a_cursor_does_not_mind_what_the_items_show() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    for title in ["One", "Two", "Three"] {
+        published(&editor, &json!({ "title": title }));
+    }
+    let anyone = server.anonymous();
+    let cursor = anyone.get("/api/v1/articles?limit=1").json()["page"]["next_cursor"].as_str().unwrap().to_owned();
+    anyone.get(&format!("/api/v1/articles?limit=1&include=seo&cursor={cursor}")).expect(200);
+    let encoded = anyone.get("/api/v1/articles?%6Cimit=1").expect(200);
+    let next = link(encoded.header("link"), "next").unwrap();
+    anyone.get(&next).expect(200);
+}

@@ -216,3 +216,42 @@ fn the_data_directory_is_its_owners_alone() {
     assert_eq!(mode(&server.app.config.key_dir), 0o700);
     assert_eq!(mode(&server.app.config.key_dir.join("access-token.pem")), 0o600);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_program_whose_database_file_was_taken_away_is_not_ready() {
+    let server = TestServer::start();
+    server.anonymous().get("/readyz").expect(200);
+    let file = server.app.config.database.clone();
+    std::fs::rename(&file, file.with_extension("moved")).unwrap();
+    server.anonymous().get("/readyz").refused(503, "overloaded");
+    std::fs::rename(file.with_extension("moved"), &file).unwrap();
+    server.anonymous().get("/readyz").expect(200);
+}
+
+/// A body may arrive long after who sends it was looked at.
+#[test]
+fn who_was_disabled_while_the_body_arrived_writes_nothing() {
+    let server = TestServer::start();
+    let (admin, watcher) = (server.account(Role::Admin), server.signed_in(Role::Admin));
+    let token = server.sign_in(&admin).token().to_owned();
+    let body = r#"{"email":"late@example.org","name":"Late","role":"admin"}"#;
+    let (first, rest) = body.split_at(20);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "POST /api/v1/manage/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // The server asks for the body once it has looked at who is calling.
+    read_until(&mut stream, "100 Continue");
+    stream.write_all(first.as_bytes()).unwrap();
+    server.disable(&admin);
+    stream.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    let users = watcher.get("/api/v1/manage/users?page=1").expect(200).json();
+    assert!(!users.to_string().contains("late@example.org"));
+}

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::AsSelect;
 use diesel::prelude::*;
+use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
 use super::{ApiKey, ApiKeyRole};
@@ -81,14 +83,34 @@ pub(super) struct Usable {
 
 /// The key of this hash, where it has not ended and its person may use it.
 pub(super) fn usable(conn: &mut Conn, hash: Vec<u8>, now: Timestamp) -> Result<Option<Usable>, Problem> {
-    let row: Option<ApiKeyRow> = api_keys::table
-        .filter(api_keys::hash.eq(hash))
-        .filter(api_keys::revoked_at.is_null())
-        .filter(api_keys::expires_at.gt(now))
-        .select(ApiKeyRow::as_select())
-        .first(conn)
-        .optional()?;
-    let Some(row) = row else { return Ok(None) };
+    let row: Option<ApiKeyRow> = standing(now).filter(api_keys::hash.eq(hash)).first(conn).optional()?;
+    match row {
+        Some(row) => in_hand(conn, row),
+        None => Ok(None),
+    }
+}
+
+/// What a key may do now; nothing where it has ended or its person may not use it.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn role_now(conn: &mut Conn, id: ApiKeyId, now: Timestamp) -> Result<Option<Role>, Problem> {
+    let row: Option<ApiKeyRow> = standing(now).filter(api_keys::id.eq(id)).first(conn).optional()?;
+    let usable = match row {
+        Some(row) => in_hand(conn, row)?,
+        None => None,
+    };
+    Ok(usable.map(|key| key.owner.map_or(key.role, |(_, role)| role)))
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn standing(now: Timestamp) -> _ {
+    let selected: AsSelect<ApiKeyRow, Sqlite> = ApiKeyRow::as_select();
+    api_keys::table.filter(api_keys::revoked_at.is_null()).filter(api_keys::expires_at.gt(now)).select(selected)
+}
+
+/// The key in the hand of its person, who must be enabled.
+fn in_hand(conn: &mut Conn, row: ApiKeyRow) -> Result<Option<Usable>, Problem> {
     let owner = match row.owner_id {
         None => None,
         Some(owner) => {

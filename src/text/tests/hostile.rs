@@ -226,6 +226,8 @@ proptest! {
         // Schemes would be reported, rightly.
         let markdown = markdown.replace(':', "");
         let rendered = check(&markdown);
-        prop_assert!(rendered.removed.is_empty(), "{:?}", rendered.removed);
+        // So is what stands in the place of a code block's language and names none.
+        let lost: Vec<_> = rendered.removed.iter().filter(|one| !one.what.starts_with("language")).collect();
+        prop_assert!(lost.is_empty(), "{:?}", lost);
     }
 }

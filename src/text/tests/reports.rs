@@ -36,6 +36,15 @@ fn allowed_html_loses_nothing() {
 }
 
 #[test]
+fn the_language_of_code_is_kept_where_it_names_one() {
+    let rendered = check("```rust title=\"x\"\nlet a;\n```\n\n<code class=\"language-c++\">a</code>");
+    assert!(rendered.html.contains("<code class=\"language-rust\">") && rendered.removed.is_empty());
+    assert!(rendered.html.contains("<code class=\"language-c++\">a</code>"), "{}", rendered.html);
+    assert_eq!(removed("```\"><script>\nx\n```"), ["language of a code block"]);
+    assert_eq!(removed("<code class=\"button\">a</code>"), ["class of <code>"]);
+}
+
+#[test]
 fn every_removal_is_reported_by_its_known_name() {
     for (markdown, expected) in [
         ("<script>x</script>", "<script> element"),
