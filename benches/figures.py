@@ -30,6 +30,7 @@ class Server:
     """A server on a free port, over its own data directory."""
 
     def __init__(self, data_dir, *arguments):
+        self.data_dir = data_dir
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0", "--workers", "1", *arguments],
@@ -50,6 +51,11 @@ class Server:
         if response.status != 200:
             sys.exit(f"{path} answered {response.status}: {body[:200]}")
         return elapsed, body
+
+    def command(self, *arguments, given=None):
+        """Runs another command of the program on the same data directory."""
+        subprocess.run([PROGRAM, *arguments, "--data-dir", self.data_dir], input=given, text=True, check=True,
+                       stderr=subprocess.DEVNULL)
 
     def resident_mib(self):
         with open(f"/proc/{self.process.pid}/status") as status:

@@ -358,6 +358,17 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_is_in_the_readme_with_its_default() {
+        let readme = include_str!("../../README.md");
+        for row in SETTINGS {
+            let line = readme.lines().find(|line| line.starts_with(&format!("| `{}` |", row.variable)));
+            let line = line.unwrap_or_else(|| panic!("{} is missing", row.variable));
+            assert!(line.ends_with(&format!("| {} |", row.default)), "{line}");
+            assert_eq!(line.contains(&format!("`--{}`", row.flag)), !row.secret, "{line}");
+        }
+    }
+
+    #[test]
     fn the_value_of_a_secret_is_not_repeated() {
         for variable in ["COPYDESK_TOKEN_KEY", "COPYDESK_SMTP_URL"] {
             let message = load(variable, "swordfish").unwrap_err().to_string();
