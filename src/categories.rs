@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub(crate) use self::store::insert;
-pub(crate) use self::store::{ancestors, descendants, named, summaries};
+pub(crate) use self::store::{descendants, named, summaries};
+pub(crate) use self::tree::Tree as Lineage;
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy};
 use crate::db::{Id, Timestamp};
 use crate::http::answer::Resolved;

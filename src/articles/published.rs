@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::model::{ArticleId, Content, PublishedBody, PublishedSummary};
-use crate::categories;
+use crate::categories::Lineage;
 use crate::counts;
 use crate::db::{Conn, Document, Id, Timestamp, Tx};
 use crate::http::{Problem, SortValue, Sorted};
@@ -178,13 +178,15 @@ pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> R
         ))
         .execute(&mut **tx)?;
     counts::add(tx, "all", &[], &row.language, 1)?;
-    insert_facets(tx, row)
+    let lineage = Lineage::load(tx)?;
+    let facets = facets_of(tx, &row.summary.0.content, &lineage)?;
+    set_facets(tx, row, facets)
 }
 
 /// Takes an article out of what is public.
 pub(super) fn remove(tx: &mut Tx<'_>, id: ArticleId) -> Result<(), Problem> {
     let Some(row) = by_id(tx, id)? else { return Ok(()) };
-    delete_facets(tx, &row)?;
+    set_facets(tx, &row, Vec::new())?;
     counts::add(tx, "all", &[], &row.language, -1)?;
     diesel::delete(published_bodies::table.find(id)).execute(&mut **tx)?;
     diesel::delete(published_articles::table.find(id)).execute(&mut **tx)?;
@@ -197,12 +199,13 @@ pub(super) fn put_withdrawn(tx: &mut Tx<'_>, row: &WithdrawnRow) -> Result<(), P
     Ok(())
 }
 
-/// Makes the facets of these articles anew, after the taxonomy has changed under them.
+/// Files these articles anew, after the taxonomy has changed under them; only what differs is written.
 pub(super) fn refresh_facets(tx: &mut Tx<'_>, ids: &[ArticleId]) -> Result<(), Problem> {
+    let lineage = Lineage::load(tx)?;
     for id in ids {
         if let Some(row) = by_id(tx, *id)? {
-            delete_facets(tx, &row)?;
-            insert_facets(tx, &row)?;
+            let wanted = facets_of(tx, &row.summary.0.content, &lineage)?;
+            set_facets(tx, &row, wanted)?;
         }
     }
     Ok(())
@@ -217,25 +220,23 @@ pub(super) fn with_facet(conn: &mut Conn, kind: &str, target: &[u8]) -> Result<V
         .load(conn)?)
 }
 
-fn delete_facets(tx: &mut Tx<'_>, row: &PublishedRow) -> Result<(), Problem> {
-    let facets = published_facets::table.filter(published_facets::article_id.eq(row.article_id));
-    let present: Vec<(String, Vec<u8>)> =
-        facets.select((published_facets::kind, published_facets::target)).load(&mut **tx)?;
-    for (kind, target) in &present {
+type Facet = (String, Vec<u8>);
+
+/// Gives an article these facets and no others, and counts what has changed.
+fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result<(), Problem> {
+    let of_article = published_facets::table.filter(published_facets::article_id.eq(row.article_id));
+    let present: Vec<Facet> = of_article.select((published_facets::kind, published_facets::target)).load(&mut **tx)?;
+    for (kind, target) in present.iter().filter(|facet| !wanted.contains(facet)) {
+        diesel::delete(published_facets::table.find((row.article_id, kind, target))).execute(&mut **tx)?;
         counts::add(tx, kind, target, &row.language, -1)?;
     }
-    diesel::delete(facets).execute(&mut **tx)?;
-    Ok(())
-}
-
-fn insert_facets(tx: &mut Tx<'_>, row: &PublishedRow) -> Result<(), Problem> {
-    let facets = facets_of(tx, &row.summary.0.content)?;
-    let values: Vec<_> = facets
+    let added: Vec<Facet> = wanted.into_iter().filter(|facet| !present.contains(facet)).collect();
+    let values: Vec<_> = added
         .iter()
         .map(|(kind, target)| {
             (
                 published_facets::article_id.eq(row.article_id),
-                published_facets::kind.eq(*kind),
+                published_facets::kind.eq(kind.clone()),
                 published_facets::target.eq(target.clone()),
                 published_facets::language.eq(row.language.clone()),
                 published_facets::published_at.eq(row.published_at),
@@ -243,22 +244,22 @@ fn insert_facets(tx: &mut Tx<'_>, row: &PublishedRow) -> Result<(), Problem> {
         })
         .collect();
     diesel::insert_into(published_facets::table).values(values).execute(&mut **tx)?;
-    for (kind, target) in &facets {
+    for (kind, target) in &added {
         counts::add(tx, kind, target, &row.language, 1)?;
     }
     Ok(())
 }
 
 /// The facets of an article: its authors, its categories with their ancestors, its tags; each once.
-fn facets_of(conn: &mut Conn, content: &Content) -> Result<Vec<(&'static str, Vec<u8>)>, Problem> {
+fn facets_of(conn: &mut Conn, content: &Content, lineage: &Lineage) -> Result<Vec<Facet>, Problem> {
     let mut contents = [content.clone()];
     super::store::resolve_replaced(conn, &mut contents)?;
     let [content] = contents;
-    let categories = categories::ancestors(conn, &content.category_ids())?;
     let authors = content.author_ids().into_iter().map(|id| ("author", Id::bytes(id)));
-    let categories = categories.into_iter().map(|id| ("category", Id::bytes(id)));
+    let categories = lineage.with_ancestors(&content.category_ids()).into_iter().map(|id| ("category", Id::bytes(id)));
     let tags = content.tags.iter().map(|tag| ("tag", tag.as_bytes().to_vec()));
-    let mut facets: Vec<_> = authors.chain(categories).chain(tags).collect();
+    let mut facets: Vec<Facet> =
+        authors.chain(categories).chain(tags).map(|(kind, target)| (kind.to_owned(), target)).collect();
     facets.sort_unstable();
     facets.dedup();
     Ok(facets)

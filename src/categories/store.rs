@@ -244,17 +244,6 @@ pub(crate) fn summaries(conn: &mut Conn, ids: &[CategoryId]) -> Result<HashMap<C
     Ok(found)
 }
 
-/// Each of these categories and all their ancestors, each once.
-///
-/// # Errors
-/// What the database says.
-pub(crate) fn ancestors(conn: &mut Conn, ids: &[CategoryId]) -> Result<Vec<CategoryId>, Problem> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(Tree::load(conn)?.with_ancestors(ids))
-}
-
 /// Each of these categories and all that is below them, each once.
 ///
 /// # Errors

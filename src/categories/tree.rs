@@ -15,7 +15,7 @@ use crate::schema::categories;
 pub(super) const MAX_LEVELS: usize = 10;
 
 /// Each category's parent.
-pub(super) struct Tree(HashMap<CategoryId, Option<CategoryId>>);
+pub(crate) struct Tree(HashMap<CategoryId, Option<CategoryId>>);
 
 /// Why a category can't go where it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub(super) enum Misplaced {
 }
 
 impl Tree {
-    pub(super) fn load(conn: &mut Conn) -> QueryResult<Self> {
+    pub(crate) fn load(conn: &mut Conn) -> QueryResult<Self> {
         let pairs = categories::table.select((categories::id, categories::parent_id)).load(conn)?;
         Ok(Self(pairs.into_iter().collect()))
     }
@@ -42,13 +42,13 @@ impl Tree {
     }
 
     /// Each of these and all their ancestors, each once.
-    pub(super) fn with_ancestors(&self, ids: &[CategoryId]) -> Vec<CategoryId> {
+    pub(crate) fn with_ancestors(&self, ids: &[CategoryId]) -> Vec<CategoryId> {
         let mut seen = HashSet::new();
         ids.iter().flat_map(|id| self.line(*id)).filter(|id| seen.insert(*id)).collect()
     }
 
     /// Each of these and all that is below them, each once.
-    pub(super) fn with_descendants(&self, ids: &[CategoryId]) -> Vec<CategoryId> {
+    pub(crate) fn with_descendants(&self, ids: &[CategoryId]) -> Vec<CategoryId> {
         self.0.keys().copied().filter(|id| self.line(*id).iter().any(|one| ids.contains(one))).collect()
     }
 
