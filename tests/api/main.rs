@@ -13,6 +13,7 @@
 mod client;
 mod contract;
 mod harness;
+mod steps;
 
 mod accounts;
 mod articles;
@@ -22,5 +23,6 @@ mod openapi;
 mod ops;
 mod policy;
 mod problems;
+mod sessions;
 mod sign_in;
 mod taxonomy;

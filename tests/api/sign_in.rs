@@ -165,12 +165,22 @@ fn encoded(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
+/// What an access token says.
+pub(crate) fn claims_of(token: &str) -> Value {
+    decoded(token.split('.').nth(1).unwrap())
+}
+
+/// The header of an access token.
+pub(crate) fn header_of(token: &str) -> Value {
+    decoded(token.split('.').next().unwrap())
+}
+
 fn decoded(part: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
 /// What a forger has: a real token, taken apart, and (for the control) the server's key.
-struct Forge {
+pub(crate) struct Forge {
     header: Value,
     claims: Value,
     signature: String,
@@ -180,7 +190,7 @@ struct Forge {
 }
 
 impl Forge {
-    fn new(server: &TestServer) -> Self {
+    pub(crate) fn new(server: &TestServer) -> Self {
         let token = server.signed_in(Role::Contributor).token().to_owned();
         let parts: Vec<_> = token.split('.').collect();
         let pem = std::fs::read_to_string(server.app.config.key_dir.join("access-token.pem")).unwrap();
@@ -209,7 +219,7 @@ impl Forge {
     }
 
     /// Signed by the server's own key, so that only the change can be what is refused.
-    fn signed(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn signed(&self, header: &Value, claims: &Value) -> String {
         let (header, claims) = (Self::changed(&self.header, header), Self::changed(&self.claims, claims));
         signed_by(&self.key, &header, &claims)
     }
