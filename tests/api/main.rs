@@ -16,6 +16,7 @@ mod harness;
 mod steps;
 
 mod accounts;
+mod api_keys;
 mod articles;
 mod command_line;
 mod delivery;
