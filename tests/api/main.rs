@@ -24,6 +24,7 @@ mod openapi;
 mod ops;
 mod policy;
 mod problems;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod taxonomy;
