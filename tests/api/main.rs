@@ -28,3 +28,4 @@ mod second_factor;
 mod sessions;
 mod sign_in;
 mod taxonomy;
+mod throttling;
