@@ -9,6 +9,9 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use totp_rs::{Builder, Secret};
+
+use crate::sign_in::header_of;
 
 const PASSWORD: &str = "a long and secret phrase";
 
@@ -41,6 +44,13 @@ fn words(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// What a command that must succeed has printed.
+fn printed(dir: &Path, arguments: &[&str]) -> String {
+    let output = run(dir, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", words(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A serving program, killed when dropped.
 struct Server {
     child: Child,
@@ -71,10 +81,15 @@ impl Server {
     }
 
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+        self.request_with("", method, path, body)
+    }
+
+    /// Sends further headers, each with the end of its line.
+    fn request_with(&self, headers: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let body = body.map(Value::to_string).unwrap_or_default();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all((head + &body).as_bytes()).unwrap();
@@ -87,15 +102,50 @@ impl Server {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// Who calls with a token, where it is taken.
+    fn me(&self, token: &str) -> u16 {
+        self.request_with(&authorization(token), "GET", "/api/v1/auth/me", None).0
+    }
+
+    fn post_as(&self, token: &str, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.request_with(&authorization(token), "POST", path, Some(body));
+        assert_eq!(status, 200, "{path}: {answer}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
     fn log_in(&self, email: &str, password: &str) -> u16 {
         let body = json!({ "email": email, "password": password });
         self.request("POST", "/api/v1/auth/login", Some(&body)).0
+    }
+
+    /// An access token of a new sign-in.
+    fn token(&self, email: &str, password: &str) -> String {
+        let body = json!({ "email": email, "password": password });
+        let (status, answer) = self.request("POST", "/api/v1/auth/login", Some(&body));
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    fn redeem(&self, link: &str, password: &str) -> u16 {
+        let token = link.trim().split_once('#').unwrap().1;
+        let body = json!({ "token": token, "password": password });
+        self.request("POST", "/api/v1/auth/redeem", Some(&body)).0
+    }
+
+    /// The ids of the keys that it publishes, the one that signs first.
+    fn key_ids(&self) -> Vec<String> {
+        let keys = self.get("/.well-known/jwks.json")["keys"].as_array().unwrap().clone();
+        keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
     }
 
     fn terminate(&self) {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
     }
+}
+
+fn authorization(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
 }
 
 fn answer(mut stream: TcpStream) -> (u16, String) {
@@ -186,6 +236,117 @@ fn a_bad_account_is_refused_in_words() {
     assert!(!refused.status.success() && words(&refused).contains("contributor"), "{}", words(&refused));
     let nobody = run(dir.path(), &["user", "disable", "--email", "nobody@example.org"]);
     assert!(!nobody.status.success() && words(&nobody).contains("No account"), "{}", words(&nobody));
+}
+
+#[test]
+fn a_bad_name_is_refused_with_and_without_a_password() {
+    let dir = directory();
+    for name in ["", " ", "two\nlines", &"x".repeat(201)] {
+        let arguments = ["user", "create", "--email", "a@example.org", "--role", "editor", "--name", name];
+        let without = run(dir.path(), &arguments);
+        let with = run_with_input(dir.path(), &[&arguments[..], &["--password-stdin"]].concat(), PASSWORD);
+        for refused in [without, with] {
+            assert!(!refused.status.success() && refused.stdout.is_empty(), "{name:?}");
+            assert!(words(&refused).contains("name") && words(&refused).lines().count() == 1, "{}", words(&refused));
+        }
+    }
+    assert_eq!(printed(dir.path(), &["user", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn an_account_without_a_password_comes_with_a_link_on_standard_output() {
+    let dir = directory();
+    let create =
+        |email: &str| printed(dir.path(), &["user", "create", "--email", email, "--name", "Ada", "--role", "author"]);
+    let before = create("before@example.org");
+    let server = Server::start(dir.path(), &[]);
+    let beside = create("beside@example.org");
+    for (link, email) in [(before, "before@example.org"), (beside, "beside@example.org")] {
+        assert!(link.starts_with("http://127.0.0.1:8080/redeem#cdl_") && link.lines().count() == 1, "{link}");
+        assert_eq!((server.redeem(&link, PASSWORD), server.redeem(&link, PASSWORD)), (204, 422));
+        assert_eq!(server.log_in(email, PASSWORD), 200);
+    }
+}
+
+#[test]
+fn a_link_that_resets_a_password_is_printed_beside_the_server() {
+    let dir = directory();
+    assert!(create_user(dir.path(), "ada@example.org").status.success());
+    let server = Server::start(dir.path(), &["--public-url", "https://cms.example.org"]);
+    let token = server.token("ada@example.org", PASSWORD);
+    let reset = ["user", "reset-link", "--email", "Ada@example.org"];
+    let first = printed(dir.path(), &reset);
+    let second = printed(dir.path(), &[&reset[..], &["--public-url", "https://cms.example.org"]].concat());
+    assert!(second.starts_with("https://cms.example.org/redeem#cdl_"), "{second}");
+    assert_eq!((server.redeem(&first, PASSWORD), server.me(&token)), (422, 200), "the second has voided it");
+    let another = "another long and secret phrase";
+    assert_eq!((server.redeem(&second, another), server.me(&token)), (204, 401));
+    assert_eq!((server.log_in("ada@example.org", PASSWORD), server.log_in("ada@example.org", another)), (401, 200));
+}
+
+#[test]
+fn no_link_is_made_for_who_can_not_sign_in() {
+    let dir = directory();
+    assert!(create_user(dir.path(), "ada@example.org").status.success());
+    assert!(run(dir.path(), &["user", "disable", "--email", "ada@example.org"]).status.success());
+    for (email, reason) in [("ada@example.org", "disabled"), ("nobody@example.org", "No account")] {
+        let refused = run(dir.path(), &["user", "reset-link", "--email", email]);
+        assert!(!refused.status.success() && refused.stdout.is_empty());
+        assert!(words(&refused).contains(reason), "{}", words(&refused));
+    }
+}
+
+#[test]
+fn a_lost_second_factor_is_reset_beside_the_server() {
+    let dir = directory();
+    let reset = ["user", "reset-second-factor", "--email", "ada@example.org"];
+    assert!(create_user(dir.path(), "ada@example.org").status.success());
+    let refused = run(dir.path(), &reset);
+    assert!(!refused.status.success() && words(&refused).contains("no second factor"), "{}", words(&refused));
+    let server = Server::start(dir.path(), &[]);
+    let token = server.token("ada@example.org", PASSWORD);
+    let begin = json!({ "current_password": PASSWORD });
+    let setup = server.post_as(&token, "/api/v1/auth/me/second-factor", &begin);
+    let secret = Secret::try_from_base32(setup["secret"].as_str().unwrap()).unwrap();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let code = Builder::new().with_secret(secret).build().unwrap().generate(now).to_string();
+    server.post_as(&token, "/api/v1/auth/me/second-factor/confirm", &json!({ "code": code }));
+    assert_eq!(server.log_in("ada@example.org", PASSWORD), 401);
+    printed(dir.path(), &reset);
+    assert_eq!(server.log_in("ada@example.org", PASSWORD), 200);
+}
+
+#[test]
+fn keys_are_rotated_beside_the_server_and_former_tokens_stay_good() {
+    let dir = directory();
+    assert!(create_user(dir.path(), "ada@example.org").status.success());
+    let server = Server::start(dir.path(), &[]);
+    let kid = |token: &str| header_of(token)["kid"].as_str().unwrap().to_owned();
+    let former = server.token("ada@example.org", PASSWORD);
+    assert_eq!(server.key_ids(), [kid(&former)]);
+    let rotated = run(dir.path(), &["keys", "rotate"]);
+    assert!(rotated.status.success(), "{}", words(&rotated));
+    let fresh = server.token("ada@example.org", PASSWORD);
+    assert_ne!(kid(&former), kid(&fresh));
+    assert!(words(&rotated).contains(&kid(&fresh)), "{}", words(&rotated));
+    assert_eq!((server.me(&former), server.me(&fresh)), (200, 200));
+    assert_eq!(server.key_ids(), [kid(&fresh), kid(&former)]);
+    let list = printed(dir.path(), &["keys", "list"]);
+    let lines: Vec<_> = list.lines().collect();
+    assert_eq!(lines.len(), 2, "{list}");
+    assert_eq!(lines[0], format!("{}  signs", kid(&fresh)));
+    assert!(lines[1].starts_with(&format!("{}  verifies until ", kid(&former))), "{list}");
+    for file in fs::read_dir(dir.path().join("data/keys")).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+}
+
+#[test]
+fn a_key_is_made_by_whichever_command_needs_it_first() {
+    let dir = directory();
+    let list = printed(dir.path(), &["keys", "list"]);
+    let server = Server::start(dir.path(), &[]);
+    assert_eq!(list, format!("{}  signs\n", server.key_ids()[0]));
 }
 
 #[test]
@@ -305,6 +466,10 @@ fn each_command_explains_itself_with_an_example() {
         &["user", "list"],
         &["user", "set-password"],
         &["user", "disable"],
+        &["user", "reset-link"],
+        &["user", "reset-second-factor"],
+        &["keys", "rotate"],
+        &["keys", "list"],
         &["migrate"],
         &["openapi"],
         &["generate"],
