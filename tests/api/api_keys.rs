@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
 use crate::harness::{Account, PASSWORD, TestServer};
-use crate::steps::{ME, USERS, audit_events, by_account, eventually, is_in_database, last_audit_event, pass};
+use crate::steps::{
+    ME, USERS, audit_events, by_account, eventually, is_in_database, last_audit_event, pass, while_on_its_way,
+};
 
 const KEYS: &str = "/api/v1/manage/api-keys";
 const OWN_KEYS: &str = "/api/v1/auth/me/api-keys";
@@ -439,8 +441,22 @@ fn a_key_that_is_only_tried_out_is_not_made() {
     assert!(audit_events(&server, "api_key.create").is_empty());
     admin.post(&path, &json!({ "name": "A", "role": "admin" })).refused(422, "invalid-body").fault("/role");
     let key = program_key(&server, "author");
-    admin.request("DELETE", &format!("{}?validate_only=true", key.path())).header("if-match", "*").send().expect(204);
+    let tried = admin.delete(&format!("{}?validate_only=true", key.path()), "*").expect(200);
+    assert_eq!(tried.json()["id"], key.id);
     key.client.get(ME).expect(200);
+}
+
+/// A key made on the side would outlive the sign-in that it was made with.
+#[test]
+fn what_was_on_its_way_when_the_sign_in_ended_makes_no_key() {
+    let server = TestServer::start();
+    let account = server.account(Role::Editor);
+    let (admin, thief) = (server.signed_in(Role::Admin), server.sign_in(&account));
+    let status = while_on_its_way(&server, ("POST", OWN_KEYS), &thief, &own_draft("editor"), || {
+        admin.patch(&user_path(&account), "*", &json!({ "role": "contributor" })).expect(200);
+    });
+    assert_eq!(status, 401);
+    assert_eq!(server.sign_in(&account).get(OWN_KEYS).expect(200).json()["items"], json!([]));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::harness::{Account, PASSWORD, TestServer};
 use crate::sign_in::{Forge, claims_of};
 use crate::steps::{
     LOGIN, ME, SESSIONS, SignIn, USERS, at_once, audit_events, by_account, eventually, is_in_database,
-    last_audit_event, log_in, pass, refresh,
+    last_audit_event, log_in, pass, refresh, while_on_its_way,
 };
 
 const ANOTHER: &str = "another long and secret phrase";
@@ -174,6 +174,20 @@ fn a_new_own_password_ends_the_other_sign_ins_and_keeps_the_present_one() {
     log_in(&server, &account.email, PASSWORD).refused(401, "invalid-credentials");
     log_in(&server, &account.email, ANOTHER).expect(200);
     assert_eq!(last_audit_event(&server, "user.set_password").0, by_account(&account));
+}
+
+#[test]
+fn what_was_on_its_way_when_the_sign_in_ended_sets_no_password() {
+    let server = TestServer::start();
+    let account = server.account(Role::Editor);
+    let (admin, thief) = (server.signed_in(Role::Admin), server.sign_in(&account));
+    let body = json!({ "password": ANOTHER, "current_password": PASSWORD });
+    let status = while_on_its_way(&server, ("PATCH", ME), &thief, &body, || {
+        admin.request("DELETE", &format!("{}/sessions", user_path(&account))).send().expect(204);
+    });
+    assert_eq!(status, 401);
+    log_in(&server, &account.email, ANOTHER).refused(401, "invalid-credentials");
+    log_in(&server, &account.email, PASSWORD).expect(200);
 }
 
 #[test]

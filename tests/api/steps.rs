@@ -1,6 +1,8 @@
 //! Steps that the tests of signing in share: signing in, waiting for what happens behind a request's back, and
 //! looking where only someone with the disk can look.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,6 +107,37 @@ pub(crate) fn at_once<T: Send>(times: usize, work: impl Fn(usize) -> T + Sync) -
         let all: Vec<_> = (0..times).map(|number| scope.spawn(move || work(number))).collect();
         all.into_iter().map(|one| one.join().unwrap()).collect()
     })
+}
+
+/// Sends half of a request, does something else, sends the other half, and gives the status of the answer.
+///
+/// The caller has been authenticated by then, or is so afterwards: neither may do what was forbidden meanwhile.
+pub(crate) fn while_on_its_way(
+    server: &TestServer,
+    (method, path): (&str, &str),
+    client: &Client,
+    body: &Value,
+    meanwhile: impl FnOnce(),
+) -> u16 {
+    let (body, token) = (body.to_string(), client.token());
+    let (first, rest) = body.split_at(10);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Expect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // The interim answer says that the handler waits for the body.
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&interim));
+    stream.write_all(first.as_bytes()).unwrap();
+    meanwhile();
+    stream.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// The audit events of an action, the newest first.
