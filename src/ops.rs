@@ -1,13 +1,16 @@
 //! What operators and integrators need: health, the `OpenAPI` document, its page, and the problems' pages.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use actix_cors::Cors;
 use actix_web::http::header;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use flate2::read::GzDecoder;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_swagger_ui::SwaggerFile;
 
 use crate::db;
 use crate::http::api::page;
@@ -161,16 +164,28 @@ pub(crate) fn register_pages(config: &mut web::ServiceConfig, cors: impl Fn() ->
 
 async fn swagger_file(
     file: web::Path<String>,
+    accepted: Option<web::Header<header::AcceptEncoding>>,
     config: Data<utoipa_swagger_ui::Config<'static>>,
 ) -> Result<HttpResponse, Problem> {
     let found = utoipa_swagger_ui::serve(&file, Arc::clone(&config)).map_err(Problem::internal)?;
-    let file = found.ok_or_else(Problem::not_found)?;
-    Ok(HttpResponse::Ok()
+    let SwaggerFile { bytes, content_type, gzpipped: is_gzipped, .. } = found.ok_or_else(Problem::not_found)?;
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
         .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .content_type(file.content_type)
-        .body(file.bytes.into_owned()))
+        .insert_header((header::VARY, "accept-encoding"))
+        .content_type(content_type);
+    if !is_gzipped {
+        return Ok(answer.body(bytes.into_owned()));
+    }
+    let encodings = [header::Encoding::gzip(), header::Encoding::identity()];
+    if accepted.and_then(|accepted| accepted.negotiate(encodings.iter())) == Some(header::Encoding::gzip()) {
+        return Ok(answer.insert_header(header::ContentEncoding::Gzip).body(bytes.into_owned()));
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(&*bytes).read_to_end(&mut plain).map_err(Problem::internal)?;
+    Ok(answer.body(plain))
 }
 
 /// Swagger UI sets styles from its script and embeds its icons as data; nothing may come from elsewhere.

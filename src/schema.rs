@@ -207,7 +207,6 @@ table! {
         id -> Binary,
         user_id -> Binary,
         refresh_hash -> Binary,
-        restricted -> Bool,
         user_agent -> Nullable<Text>,
         created_at -> BigInt,
         last_used_at -> BigInt,
@@ -284,4 +283,4 @@ allow_tables_to_appear_in_same_query!(
     published_bodies,
     published_facets,
 );
-allow_tables_to_appear_in_same_query!(users, sign_ins, password_links);
+allow_tables_to_appear_in_same_query!(users, sign_ins, password_links, second_factors);

@@ -8,8 +8,6 @@ CREATE TABLE sign_ins (
     user_id BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     -- The refresh token that is good now.
     refresh_hash BLOB NOT NULL CONSTRAINT sign_ins_refresh_hash_unique UNIQUE CHECK (length(refresh_hash) = 32),
-    -- Whether it is good for setting up the second factor alone.
-    restricted INTEGER NOT NULL CHECK (restricted IN (0, 1)),
     user_agent TEXT,
     created_at INTEGER NOT NULL,
     -- To the minute: it is not written with each request.

@@ -3,13 +3,14 @@
 //! By network a rate holds (the generic cell rate algorithm: one time a network). By email the attempts of the
 //! last fifteen minutes are remembered, at most ten; from the third wrong one on each further one must wait,
 //! twice as long each time. An attempt is counted before its password is looked at, so parallel ones can't
-//! slip by, and given back when it was right. Attempts from a network where the account has signed in before
+//! slip by, and given back when it was right; whoever signs in with the right one often and at once need not wait.
+//! Attempts from a network where the account has signed in before
 //! are counted apart: whoever guesses from elsewhere can't keep the person out. Keys are keyed hashes, and both
 //! tables are bounded: in a flood the entries that say least give way.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::db::Timestamp;
 use crate::http::{Problem, RateLimit, RatePolicy};
@@ -34,20 +35,38 @@ pub struct Limits {
     on: bool,
     logins: Rate,
     refreshes: Rate,
-    emails: Attempts,
+    emails: Arc<Attempts>,
 }
 
-/// An attempt that is counted until it is given back.
-#[derive(Debug, Clone, Copy)]
+/// An attempt whose password is being looked at. It counts as wrong from when it is dropped, unless it is given back.
 pub struct Attempt {
+    /// None where limits are off.
+    all: Option<Arc<Attempts>>,
     key: LimitKey,
-    at: Timestamp,
+    at: i64,
+}
+
+impl Attempt {
+    /// The password was right, or was not looked at: the attempt does not count.
+    pub fn give_back(mut self) {
+        if let Some(all) = self.all.take() {
+            all.settle(self.key, self.at, false);
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(all) = self.all.take() {
+            all.settle(self.key, self.at, true);
+        }
+    }
 }
 
 impl Limits {
     /// Limits that hold, or do not where they are switched off.
     pub fn new(on: bool) -> Self {
-        Self { on, logins: Rate::new(LOGIN), refreshes: Rate::new(REFRESH), emails: Attempts::default() }
+        Self { on, logins: Rate::new(LOGIN), refreshes: Rate::new(REFRESH), emails: Arc::default() }
     }
 
     /// Admits a sign-in, or whatever else checks a password or a link, from a network.
@@ -66,20 +85,16 @@ impl Limits {
         if self.on { self.refreshes.admit(network, now).map(Some) } else { Ok(None) }
     }
 
-    /// Counts an attempt to sign in with an email; give it back when the password was right.
+    /// Counts an attempt to sign in with an email; give it back unless the password was wrong.
     ///
     /// # Errors
     /// `429` that says when to come again.
     pub fn admit_email(&self, key: LimitKey, now: Timestamp) -> Result<Attempt, Problem> {
+        let at = now.unix_millis();
         if self.on {
-            self.emails.admit(key, now)?;
+            self.emails.admit(key, at)?;
         }
-        Ok(Attempt { key, at: now })
-    }
-
-    /// The password was right: the attempt does not count.
-    pub fn give_back(&self, attempt: Attempt) {
-        self.emails.give_back(attempt);
+        Ok(Attempt { all: self.on.then(|| self.emails.clone()), key, at })
     }
 }
 
@@ -116,40 +131,69 @@ impl Rate {
 /// The attempts of the last minutes by email.
 #[derive(Default)]
 struct Attempts {
-    recent: Mutex<HashMap<LimitKey, Vec<i64>>>,
+    recent: Mutex<HashMap<LimitKey, Recent>>,
+}
+
+/// The attempts for one email.
+#[derive(Default)]
+struct Recent {
+    /// When each began, in milliseconds.
+    times: Vec<i64>,
+    /// How many of them are being looked at.
+    open: usize,
+}
+
+impl Recent {
+    fn count(&self) -> i64 {
+        i64::try_from(self.times.len()).unwrap_or(i64::MAX)
+    }
+
+    /// From when on there may be another. Those that are being looked at count as wrong for the quota, not for the
+    /// waits: many may turn out right at once.
+    fn free_at(&self, now: i64, window: i64) -> i64 {
+        if self.count() >= EMAIL.quota {
+            return self.times.first().map_or(now, |oldest| oldest + window);
+        }
+        let wrong = self.times.len().saturating_sub(self.open);
+        // Requests take the time when they begin, so the last one here may have begun after this one.
+        match (wait_after(wrong), self.times.iter().max()) {
+            (0, _) | (_, None) => now,
+            (wait, Some(latest)) => latest + wait,
+        }
+    }
 }
 
 impl Attempts {
-    fn admit(&self, key: LimitKey, now: Timestamp) -> Result<(), Problem> {
-        let now = now.unix_millis();
+    fn admit(&self, key: LimitKey, now: i64) -> Result<(), Problem> {
         let window = EMAIL.window_seconds * 1000;
         let mut all = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |times: &Vec<i64>| times.last().is_some_and(|last| now - last < window);
-        make_room(&mut all, &key, is_recent, |times| i64::try_from(times.len()).unwrap_or(i64::MAX));
-        let times = all.entry(key).or_default();
-        times.retain(|at| now - at < window);
-        let free_at = if i64::try_from(times.len()).unwrap_or(i64::MAX) >= EMAIL.quota {
-            times.first().map_or(now, |oldest| oldest + window)
-        } else {
-            times.last().map_or(now, |last| last + wait_after(times.len()))
-        };
+        let is_recent = |recent: &Recent| recent.times.last().is_some_and(|last| now - last < window);
+        make_room(&mut all, &key, is_recent, Recent::count);
+        let recent = all.entry(key).or_default();
+        recent.times.retain(|at| now - at < window);
+        let free_at = recent.free_at(now, window);
         if free_at > now {
             let reset_seconds = seconds(free_at - now);
             return Err(RateLimit { policy: EMAIL, remaining: 0, reset_seconds }.exceeded());
         }
-        times.push(now);
+        recent.times.push(now);
+        recent.open += 1;
         Ok(())
     }
 
-    fn give_back(&self, attempt: Attempt) {
+    /// An attempt is not being looked at any more: it was wrong, or it does not count.
+    fn settle(&self, key: LimitKey, at: i64, was_wrong: bool) {
         let mut all = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(times) = all.get_mut(&attempt.key) {
-            if let Some(index) = times.iter().rposition(|at| *at == attempt.at.unix_millis()) {
-                times.remove(index);
-            }
-            if times.is_empty() {
-                all.remove(&attempt.key);
-            }
+        let Some(recent) = all.get_mut(&key) else { return };
+        recent.open = recent.open.saturating_sub(1);
+        if was_wrong {
+            return;
+        }
+        if let Some(index) = recent.times.iter().rposition(|time| *time == at) {
+            recent.times.remove(index);
+        }
+        if recent.times.is_empty() {
+            all.remove(&key);
         }
     }
 }
@@ -233,10 +277,32 @@ mod tests {
     fn a_right_password_does_not_count() {
         let limits = Limits::new(true);
         for _ in 0..100 {
-            let attempt = limits.admit_email(key(1), NOW).unwrap();
-            limits.give_back(attempt);
+            limits.admit_email(key(1), NOW).unwrap().give_back();
         }
         assert!(limits.emails.recent.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_began_earlier_and_comes_later_need_not_wait() {
+        let limits = Limits::new(true);
+        let later = limits.admit_email(key(1), NOW.plus_seconds(1)).unwrap();
+        assert!(limits.admit_email(key(1), NOW).is_ok());
+        later.give_back();
+        assert!(limits.admit_email(key(1), NOW).is_ok());
+    }
+
+    #[test]
+    fn ten_may_be_looked_at_at_once_and_wait_as_soon_as_they_were_wrong() {
+        let limits = Limits::new(true);
+        let mut open: Vec<_> = (0..12).filter_map(|_| limits.admit_email(key(1), NOW).ok()).collect();
+        assert_eq!(open.len(), 10);
+        for right in open.drain(..6) {
+            right.give_back();
+        }
+        open.push(limits.admit_email(key(1), NOW).unwrap());
+        drop(open);
+        assert!(limits.admit_email(key(1), NOW.plus_seconds(3)).is_err(), "five were wrong");
+        assert!(limits.admit_email(key(1), NOW.plus_seconds(4)).is_ok());
     }
 
     #[test]

@@ -72,10 +72,10 @@ impl SignIn {
         app: &App,
         sign_in: SignInId,
         refresh_token: String,
-        restricted: bool,
         user: Me,
         now: Timestamp,
     ) -> Result<Self, Problem> {
+        let restricted = second_factor::is_missing(&app.config, user.role(), user.has_second_factor());
         let access_token = app.tokens.issue(user.id(), sign_in, user.role(), now).map_err(Problem::internal)?;
         Ok(Self { access_token, token_type: "Bearer", expires_in: LIFETIME_SECONDS, refresh_token, restricted, user })
     }
@@ -110,10 +110,7 @@ pub(crate) async fn log_in(
 ) -> Result<Limited<Managed<SignIn>>, Problem> {
     let now = app.clock.now();
     let limit = app.limits.admit_login(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
-    let signed_in = sign_in(&app, &client, login, now).await;
-    let signed_in =
-        signed_in.map_err(|problem| limit.into_iter().fold(problem, |problem, limit| limit.tell(problem)))?;
-    Ok(Limited::new(Managed::new(signed_in), limit))
+    Limited::of(sign_in(&app, &client, login, now).await.map(Managed::new), limit)
 }
 
 async fn sign_in(app: &Data<App>, client: &Client, login: Login, now: Timestamp) -> Result<SignIn, Problem> {
@@ -124,33 +121,47 @@ async fn sign_in(app: &Data<App>, client: &Client, login: Login, now: Timestamp)
     let lane = account.as_ref().is_some_and(|account| account.knows_network).then_some(network.as_slice());
     let attempt = admit_email(app, &email_key, lane, now)?;
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = app.passwords.verify(login.password.clone(), hash).await?;
+    let (attempt, right) = look_at(app, attempt, login.password.clone(), hash).await?;
     let Some(account) = account.filter(|_| right) else {
         app.anonymous.note("sign_in.refuse", SubjectKind::SignIn, now);
         return Err(refused());
     };
     if account.has_second_factor && login.code.is_none() {
-        app.limits.give_back(attempt);
+        attempt.give_back();
         return Err(code_needed("The account has a second factor: send its present code as `code`."));
     }
     let user = account.id;
     let password_hash = account.password_hash.clone();
-    let needs_setup = !account.has_second_factor && app.config.second_factor_roles.contains(&account.role);
     let refresh_token = random_token(REFRESH_PREFIX).map_err(Problem::internal)?;
     let sign_in = SignInId::generate();
     let new = NewSignIn {
         id: sign_in,
         user,
         refresh_token: refresh_token.clone(),
-        restricted: needs_setup,
         user_agent: client.user_agent.clone(),
         network,
     };
     let (state, code) = (app.clone(), login.code);
     let me = app.db.write(move |tx| begin(tx, &state, account, new, code, now)).await?;
-    app.limits.give_back(attempt);
+    attempt.give_back();
     renew_hash(app, user, login.password, password_hash).await;
-    SignIn::new(app, sign_in, refresh_token, needs_setup, me, now)
+    SignIn::new(app, sign_in, refresh_token, me, now)
+}
+
+/// Whether the password is right. Where nobody had the time to look, the attempt does not count.
+pub(super) async fn look_at(
+    app: &App,
+    attempt: Attempt,
+    password: SecretString,
+    hash: Option<String>,
+) -> Result<(Attempt, bool), Problem> {
+    match app.passwords.verify(password, hash).await {
+        Ok(right) => Ok((attempt, right)),
+        Err(problem) => {
+            attempt.give_back();
+            Err(problem)
+        }
+    }
 }
 
 fn find(conn: &mut Conn, email_key: &str, network: &[u8], now: Timestamp) -> Result<Option<Account>, Problem> {

@@ -2,12 +2,12 @@
 
 use actix_web::web::Data;
 use diesel::prelude::*;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::address::Client;
-use super::login::{admit_email, network_key, stored_network, throttled};
+use super::login::{admit_email, look_at, network_key, stored_network, throttled};
 use super::{Actor, Caller, Credential, ManageOwnAccount, Role, SignedIn, UserId, api_keys, second_factor, sign_ins};
 use crate::db::{Conn, Timestamp};
 use crate::http::{Body, Fault, Limited, Managed, NoParameters, Operations, PatchJson, Problem, Query, RateLimit};
@@ -56,6 +56,10 @@ impl Me {
 
     pub(super) fn role(&self) -> Role {
         self.role
+    }
+
+    pub(super) fn has_second_factor(&self) -> bool {
+        self.second_factor
     }
 
     /// The person of an account.
@@ -167,6 +171,17 @@ pub(super) async fn check_current(
     now: Timestamp,
 ) -> Result<Option<RateLimit>, Problem> {
     let limit = app.limits.admit_login(network_key(app, client), now).inspect_err(|_| throttled(app, now))?;
+    let checked = check_password(app, client, user, password, now).await;
+    Limited::of(checked, limit).map(|_| limit)
+}
+
+async fn check_password(
+    app: &App,
+    client: &Client,
+    user: UserId,
+    password: &SecretString,
+    now: Timestamp,
+) -> Result<(), Problem> {
     let network = stored_network(app, client);
     let (known, lane) = (network.clone(), network);
     let (email_key, hash, is_known): (String, Option<String>, bool) = app
@@ -177,11 +192,11 @@ pub(super) async fn check_current(
         })
         .await?;
     let attempt = admit_email(app, &email_key, is_known.then_some(lane.as_slice()), now)?;
-    if !app.passwords.verify(password.expose_secret().into(), hash).await? {
+    let (attempt, right) = look_at(app, attempt, password.clone(), hash).await?;
+    if !right {
         let fault = Fault::body("/current_password", "wrong", "This is not the present password.");
-        let problem = Problem::invalid_body(vec![fault]);
-        return Err(limit.into_iter().fold(problem, |problem, limit| limit.tell(problem)));
+        return Err(Problem::invalid_body(vec![fault]));
     }
-    app.limits.give_back(attempt);
-    Ok(limit)
+    attempt.give_back();
+    Ok(())
 }

@@ -11,6 +11,7 @@ use super::address::Client;
 use super::login::{network_key, throttled};
 use super::password_links;
 use crate::changes::{SubjectKind, Who};
+use crate::db::Timestamp;
 use crate::http::api::page;
 use crate::http::{Body, Fault, Json, Limited, NoContent, NoParameters, Operations, Problem, Query};
 use crate::state::App;
@@ -49,6 +50,10 @@ pub(crate) async fn redeem_link(
 ) -> Result<Limited<NoContent>, Problem> {
     let now = app.clock.now();
     let limit = app.limits.admit_login(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
+    Limited::of(redeem(&app, redemption, now).await, limit)
+}
+
+async fn redeem(app: &App, redemption: Redemption, now: Timestamp) -> Result<NoContent, Problem> {
     let token = redemption.token.expose_secret().to_owned();
     let known = token.clone();
     let owner = app
@@ -73,7 +78,7 @@ pub(crate) async fn redeem_link(
             users::redeem_password(tx, user, hash, Who::User(user), now)
         })
         .await?;
-    Ok(Limited::new(NoContent, limit))
+    Ok(NoContent)
 }
 
 fn not_good() -> Problem {

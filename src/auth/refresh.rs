@@ -61,18 +61,22 @@ pub(crate) async fn refresh_tokens(
 ) -> Result<Limited<Managed<SignIn>>, Problem> {
     let now = app.clock.now();
     let limit = app.limits.admit_refresh(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
+    Limited::of(next_pair(&app, refresh, now).await.map(Managed::new), limit)
+}
+
+async fn next_pair(app: &Data<App>, refresh: Refresh, now: Timestamp) -> Result<SignIn, Problem> {
     let token = refresh.refresh_token.expose_secret().to_owned();
-    let found = if is_known(&app, &token).await? {
+    let found = if is_known(app, &token).await? {
         let state = app.clone();
         app.db.write(move |tx| exchange(tx, &state, &token, now)).await?
     } else {
         Found::Unknown
     };
     match found {
-        Found::Present(sign_in) => Ok(Limited::new(Managed::new(*sign_in), limit)),
+        Found::Present(sign_in) => Ok(*sign_in),
         Found::Spent | Found::Unknown => {
             app.anonymous.note("sign_in.refuse_refresh", SubjectKind::SignIn, now);
-            Err(limit.into_iter().fold(unauthenticated(true), |problem, limit| limit.tell(problem)))
+            Err(unauthenticated(true))
         }
     }
 }
@@ -97,7 +101,7 @@ fn exchange(tx: &mut Tx<'_>, app: &App, token: &str, now: Timestamp) -> Result<F
     let fresh = random_token(REFRESH_PREFIX).map_err(Problem::internal)?;
     sign_ins::rotate(tx, &row, token, &fresh, now)?;
     let me = Me::of_user(tx, row.user_id)?;
-    Ok(Found::Present(Box::new(SignIn::new(app, row.id, fresh, row.restricted, me, now)?)))
+    Ok(Found::Present(Box::new(SignIn::new(app, row.id, fresh, me, now)?)))
 }
 
 /// Sign out

@@ -12,10 +12,12 @@ use totp_rs::{Builder, Secret, Totp};
 use utoipa::ToSchema;
 
 use super::address::Client;
+use super::login::{network_key, throttled};
 use super::me::check_current;
 use super::secrets::{random_bytes, token_hash};
 use super::{Caller, ManageOwnAccount, ManageUsers, Role, SetUpSecondFactor, SignInId, UserId, sign_ins};
 use crate::changes::{Event, SubjectKind, Who, record};
+use crate::config::Config;
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::{
     Body, Fault, Json, Limited, Managed, NoContent, NoParameters, Operations, Path, Problem, Query, WriteOptions,
@@ -123,8 +125,9 @@ pub(crate) async fn begin_second_factor(
 
 /// Confirm the second factor
 ///
-/// A code of the app switches it on; the answer shows the recovery codes this once. A sign-in that was good for
-/// this alone is good for everything from then on. Any signed-in account may do it, API keys may not.
+/// A code of the app switches it on; the answer shows the recovery codes this once. This sign-in is good for
+/// everything from then on, where it was good for this alone; the account's others end. Any signed-in account may
+/// do it, API keys may not.
 #[utoipa::path(
     post, path = "/api/v1/auth/me/second-factor/confirm", tag = "Sign-in",
     responses((status = 409, description = "Nothing was begun, or the second factor is on already."))
@@ -137,12 +140,12 @@ pub(crate) async fn confirm_second_factor(
     Json(body): Json<Confirmation>,
 ) -> Result<Limited<Managed<RecoveryCodes>>, Problem> {
     let (user, sign_in, now) = (caller.user(), caller.sign_in(), app.clock.now());
-    let limit = app.limits.admit_login(super::login::network_key(&app, &client), now)?;
+    let limit = app.limits.admit_login(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
     let state = app.clone();
     let codes = app
         .write(caller.actor(), false, move |tx| confirm(tx, &state, user, sign_in, body.code.expose_secret(), now))
-        .await?;
-    Ok(Limited::new(Managed::new(RecoveryCodes { recovery_codes: codes }), limit))
+        .await;
+    Limited::of(codes.map(|recovery_codes| Managed::new(RecoveryCodes { recovery_codes })), limit)
 }
 
 fn confirm(
@@ -170,16 +173,15 @@ fn confirm(
             .values((recovery_codes::user_id.eq(user), recovery_codes::hash.eq(token_hash(&normal(code)))))
             .execute(&mut **tx)?;
     }
-    if let Some(sign_in) = sign_in {
-        sign_ins::lift_restriction(tx, sign_in)?;
-    }
+    sign_ins::end_all(tx, user, sign_in)?;
     audit(tx, user, Who::User(user), "second_factor.enable", now)?;
     Ok(codes)
 }
 
 /// Remove the second factor
 ///
-/// Needs the password. Refused where the role must have one. Any signed-in account may do it, API keys may not.
+/// Needs the password, and ends the account's other sign-ins. Refused where the role must have one. Any signed-in
+/// account may do it, API keys may not.
 #[utoipa::path(
     delete, path = "/api/v1/auth/me/second-factor", tag = "Sign-in",
     responses((status = 409, description = "There is none, or the role must have one."))
@@ -194,7 +196,12 @@ pub(crate) async fn remove_second_factor(
     let (actor, now) = (caller.actor(), app.clock.now());
     check_not_required(&app, actor.role)?;
     let limit = check_current(&app, &client, actor.user, &body.current_password, now).await?;
-    app.write(actor, false, move |tx| remove(tx, actor.user, actor.who(), now)).await?;
+    let sign_in = caller.sign_in();
+    app.write(actor, false, move |tx| {
+        remove(tx, actor.user, actor.who(), now)?;
+        sign_ins::end_all(tx, actor.user, sign_in)
+    })
+    .await?;
     Ok(Limited::new(NoContent, limit))
 }
 
@@ -240,6 +247,11 @@ pub(crate) fn remove(tx: &mut Tx<'_>, user: UserId, who: Who, now: Timestamp) ->
         return Err(Problem::conflict("The account has no second factor."));
     }
     audit(tx, user, who, "second_factor.disable", now)
+}
+
+/// Whether an account with this role has to set up a second factor before anything else.
+pub(super) fn is_missing(config: &Config, role: Role, is_on: bool) -> bool {
+    !is_on && config.second_factor_roles.contains(&role)
 }
 
 /// Whether an account has a second factor.

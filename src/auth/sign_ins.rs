@@ -4,18 +4,19 @@
 //! Each refresh token is used once. Whoever shows a spent one has a copy that should not exist, so the whole
 //! sign-in ends (RFC 9700, 4.14.2).
 
+use diesel::dsl;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::secrets::token_hash;
-use super::{Role, SignInId, UserId, unauthenticated};
+use super::{Role, SignInId, UserId, second_factor, unauthenticated};
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::config::{Config, SignInLimits};
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::Problem;
-use crate::schema::{known_networks, sign_ins, spent_refresh_tokens, users};
+use crate::schema::{known_networks, second_factors, sign_ins, spent_refresh_tokens, users};
 use crate::state::App;
 
 /// How often the time of the last use is written: at most once in this many seconds.
@@ -55,12 +56,12 @@ pub(super) struct Standing {
 pub(super) struct SignInRow {
     pub(super) id: SignInId,
     pub(super) user_id: UserId,
-    pub(super) restricted: bool,
     user_agent: Option<String>,
     created_at: Timestamp,
     last_used_at: Timestamp,
     pub(super) role: Role,
     disabled_at: Option<Timestamp>,
+    second_factor_since: Option<Timestamp>,
 }
 
 /// A sign-in that begins.
@@ -68,7 +69,6 @@ pub(super) struct NewSignIn {
     pub(super) id: SignInId,
     pub(super) user: UserId,
     pub(super) refresh_token: String,
-    pub(super) restricted: bool,
     pub(super) user_agent: Option<String>,
     pub(super) network: Vec<u8>,
 }
@@ -115,7 +115,8 @@ pub(super) async fn standing(app: &App, id: SignInId, user: UserId, now: Timesta
     if now >= row.last_used_at.plus_seconds(USE_SECONDS) {
         note_use(app, id, now);
     }
-    Ok(Standing { role: row.role, restricted: row.restricted })
+    let restricted = second_factor::is_missing(&app.config, row.role, row.second_factor_since.is_some());
+    Ok(Standing { role: row.role, restricted })
 }
 
 /// Writes the time of use behind the request's back: nobody waits for it.
@@ -136,36 +137,43 @@ fn note_use(app: &App, id: SignInId, now: Timestamp) {
 type Columns = (
     sign_ins::id,
     sign_ins::user_id,
-    sign_ins::restricted,
     sign_ins::user_agent,
     sign_ins::created_at,
     sign_ins::last_used_at,
     users::role,
     users::disabled_at,
+    dsl::Nullable<second_factors::confirmed_at>,
 );
 
-const fn columns() -> Columns {
+/// Sign-ins with their accounts; one indexed read of each table.
+#[diesel::dsl::auto_type]
+fn rows() -> _ {
+    let second_factor = second_factors::table.on(second_factors::user_id.eq(sign_ins::user_id));
+    sign_ins::table.inner_join(users::table).left_join(second_factor)
+}
+
+fn columns() -> Columns {
     (
         sign_ins::id,
         sign_ins::user_id,
-        sign_ins::restricted,
         sign_ins::user_agent,
         sign_ins::created_at,
         sign_ins::last_used_at,
         users::role,
         users::disabled_at,
+        second_factors::confirmed_at.nullable(),
     )
 }
 
 pub(super) fn by_id(conn: &mut Conn, id: SignInId) -> Result<Option<SignInRow>, Problem> {
-    let row = sign_ins::table.inner_join(users::table).filter(sign_ins::id.eq(id)).select(columns());
+    let row = rows().filter(sign_ins::id.eq(id)).select(columns());
     Ok(row.first(conn).optional()?)
 }
 
 /// The sign-in whose present refresh token this is.
 pub(super) fn by_refresh_token(conn: &mut Conn, token: &str) -> Result<Option<SignInRow>, Problem> {
     let hash = token_hash(token);
-    let row = sign_ins::table.inner_join(users::table).filter(sign_ins::refresh_hash.eq(hash)).select(columns());
+    let row = rows().filter(sign_ins::refresh_hash.eq(hash)).select(columns());
     Ok(row.first(conn).optional()?)
 }
 
@@ -182,8 +190,7 @@ pub(super) fn of_user(
     user: UserId,
     now: Timestamp,
 ) -> Result<Vec<SignInRow>, Problem> {
-    let rows: Vec<SignInRow> = sign_ins::table
-        .inner_join(users::table)
+    let rows: Vec<SignInRow> = rows()
         .filter(sign_ins::user_id.eq(user))
         .order((sign_ins::created_at.desc(), sign_ins::id.desc()))
         .select(columns())
@@ -215,7 +222,6 @@ pub(super) fn begin(tx: &mut Tx<'_>, new: NewSignIn, now: Timestamp) -> Result<(
             sign_ins::id.eq(new.id),
             sign_ins::user_id.eq(new.user),
             sign_ins::refresh_hash.eq(token_hash(&new.refresh_token)),
-            sign_ins::restricted.eq(new.restricted),
             sign_ins::user_agent.eq(new.user_agent),
             sign_ins::created_at.eq(now),
             sign_ins::last_used_at.eq(now),
@@ -262,12 +268,6 @@ pub(super) fn rotate(
     diesel::update(sign_ins::table.find(row.id))
         .set((sign_ins::refresh_hash.eq(token_hash(fresh)), sign_ins::last_used_at.eq(now)))
         .execute(&mut **tx)?;
-    Ok(())
-}
-
-/// The sign-in is good for everything from now on: its person has a second factor.
-pub(super) fn lift_restriction(tx: &mut Tx<'_>, id: SignInId) -> Result<(), Problem> {
-    diesel::update(sign_ins::table.find(id)).set(sign_ins::restricted.eq(false)).execute(&mut **tx)?;
     Ok(())
 }
 

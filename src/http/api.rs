@@ -300,6 +300,7 @@ impl Operations {
         operation.insert("x-path".to_owned(), json!(path));
         // An unannotated status is utoipa's empty object; problems are filled in below.
         let mut description = Description { operation, schemas: Vec::new(), takes_query: false };
+        begin(&mut description);
         Args::describe(&mut description);
         F::Output::describe(&mut description);
         assert!(description.takes_query, "{id} lets unknown query parameters pass");
@@ -376,13 +377,16 @@ impl Operations {
 }
 
 /// Every operation may fail in these ways.
+fn begin(description: &mut Description) {
+    description.problem("500", "The fault is the server's; its log has the cause.");
+    description.problem("503", "The server has too much to do; `Retry-After` says when to try again.");
+    description.header("503", "Retry-After", "In how many seconds to try again.");
+}
+
 fn finish(description: &mut Description) {
     description.operation.remove("x-path");
     // Said outright, so that nobody takes a missing requirement for a forgotten one.
     description.operation.entry("security").or_insert_with(|| json!([]));
-    description.problem("500", "The fault is the server's; its log has the cause.");
-    description.problem("503", "The server has too much to do; `Retry-After` says when to try again.");
-    description.header("503", "Retry-After", "In how many seconds to try again.");
     if let Some(Value::Object(responses)) = description.operation.get_mut("responses") {
         for (status, response) in responses.iter_mut() {
             if status.starts_with(['4', '5']) {

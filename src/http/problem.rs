@@ -237,6 +237,11 @@ impl Problem {
         self
     }
 
+    /// Whether it has a response header.
+    pub fn has_header(&self, name: &HeaderName) -> bool {
+        self.headers.iter().any(|(own, _)| own == name)
+    }
+
     /// Adds a response header; a value that no header can hold is left out.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {

@@ -42,8 +42,11 @@ impl RateLimit {
         ]
     }
 
-    /// Adds the headers to a problem.
-    pub fn tell(self, problem: Problem) -> Problem {
+    /// Adds the headers to a problem, unless it tells of another limit, which is then the one that counts.
+    fn tell(self, problem: Problem) -> Problem {
+        if problem.has_header(&RATE_LIMIT) {
+            return problem;
+        }
         self.headers().into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, &value))
     }
 
@@ -66,6 +69,18 @@ impl<T> Limited<T> {
     pub fn new(answer: T, limit: Option<RateLimit>) -> Self {
         Self { answer, limit }
     }
+
+    /// An answer or a problem, with where the client stands.
+    ///
+    /// # Errors
+    /// The problem.
+    pub fn of(outcome: Result<T, Problem>, limit: Option<RateLimit>) -> Result<Self, Problem> {
+        match (outcome, limit) {
+            (Ok(answer), limit) => Ok(Self::new(answer, limit)),
+            (Err(problem), Some(limit)) => Err(limit.tell(problem)),
+            (Err(problem), None) => Err(problem),
+        }
+    }
 }
 
 impl<T: Responder<Body = BoxBody>> Responder for Limited<T> {
@@ -87,11 +102,7 @@ impl<T: Output<Body = BoxBody>> Output for Limited<T> {
         T::describe(description);
         description.problem("429", "Too many attempts; `Retry-After` says when to try again.");
         description.header("429", "Retry-After", "In how many seconds to try again.");
-        for status in description
-            .statuses()
-            .into_iter()
-            .filter(|status| ["200", "201", "204", "401", "422", "429"].contains(&status.as_str()))
-        {
+        for status in description.statuses() {
             description.optional_header(
                 &status,
                 "RateLimit",

@@ -114,6 +114,24 @@ fn the_documentation_is_served_by_the_program_itself() {
 }
 
 #[test]
+fn the_documentation_is_compressed_for_who_takes_that() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    let file = |encoding: &str| {
+        let request = client.request("GET", "/docs/swagger-ui.css").header("accept-encoding", encoding);
+        request.send().expect(200)
+    };
+    let (plain, gzipped) = (file("identity"), file("gzip, br"));
+    assert_eq!(plain.find_header("content-encoding"), None);
+    assert_eq!(gzipped.header("content-encoding"), "gzip");
+    assert!(plain.text().contains(".swagger-ui"), "{}", plain.text());
+    assert!(gzipped.body.starts_with(&[0x1f, 0x8b]) && gzipped.body.len() * 4 < plain.body.len());
+    for answer in [plain, gzipped, file("br"), file("gzip;q=0")] {
+        assert_eq!(answer.header("vary").to_lowercase(), "accept-encoding");
+    }
+}
+
+#[test]
 fn docs_without_its_slash_leads_there() {
     let server = TestServer::start();
     assert_eq!(server.anonymous().get("/docs").expect(302).header("location"), "/docs/");

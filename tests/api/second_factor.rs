@@ -8,7 +8,7 @@ use crate::client::{Client, Response};
 use crate::harness::{Account, PASSWORD, TestServer};
 use crate::steps::{
     LOGIN, ME, SignIn, USERS, at_once, audit_events, by_account, is_in_database, last_audit_event, log_in, pass,
-    pass_to_next,
+    pass_to_next, refresh,
 };
 
 const SECOND_FACTOR: &str = "/api/v1/auth/me/second-factor";
@@ -353,6 +353,24 @@ fn removing_it_needs_the_password() {
 }
 
 #[test]
+fn switching_it_on_or_off_ends_the_other_sign_ins() {
+    let server = TestServer::start();
+    let account = server.account(Role::Author);
+    let (own, other) = (SignIn::begin(&server, &account), SignIn::begin(&server, &account));
+    let totp = app_with(&begin(&own.client));
+    let own = own.assert_stands(&server);
+    let other = other.assert_stands(&server);
+    confirm(&own.client, &code(&server, &totp, 0)).expect(200);
+    other.assert_ended(&server);
+    let own = own.assert_stands(&server);
+    pass(&server, STEP);
+    let other = SignIn::of(&server, log_in_with(&server, &account, &code(&server, &totp, 0)));
+    remove(&own.client, &password()).expect(204);
+    other.assert_ended(&server);
+    own.assert_stands(&server);
+}
+
+#[test]
 fn who_must_have_one_does_not_remove_it() {
     let server = requiring_it_of_editors();
     let person = Person::with_second_factor(&server, Role::Editor);
@@ -420,4 +438,19 @@ fn neither_the_secret_nor_a_recovery_code_can_be_read_in_the_database() {
     }
     let text = server.signed_in(Role::Admin).get("/api/v1/manage/audit-events?limit=100").expect(200).text();
     assert!(!text.contains(&secret.to_base32()) && !text.contains(&person.recovery_codes[0]));
+}
+
+#[test]
+fn a_setting_that_needs_a_second_factor_counts_for_sign_ins_that_stand() {
+    let server = TestServer::start();
+    let sign_in = SignIn::begin(&server, &server.account(Role::Editor));
+    let mut config = server.app.config.clone();
+    config.second_factor_roles = vec![Role::Editor];
+    let server = TestServer::start_in(server.keep(), config);
+    let client = server.with_token(sign_in.client.token());
+    client.get("/api/v1/manage/articles").refused(403, "second-factor-setup-required");
+    let refreshed = refresh(&server, &sign_in.refresh_token).expect(200);
+    assert_eq!(refreshed.json()["restricted"], true);
+    confirm(&client, &code(&server, &app_with(&begin(&client)), 0)).expect(200);
+    client.get("/api/v1/manage/articles").expect(200);
 }
