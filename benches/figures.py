@@ -5,6 +5,7 @@ Needs a release build (`cargo build --release`) and nothing but Python's standar
 
     python3 benches/figures.py                    # 1,000 against 100,000 articles
     python3 benches/figures.py --articles 10000   # quicker
+    python3 benches/figures.py --svg docs/scale.svg
 
 The two servers are asked in turn, request by request, so that what else the machine does hits both; every
 figure is a median, and what is compared is a ratio.
@@ -22,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import plot
 
 PROGRAM = os.path.join(os.path.dirname(__file__), "..", "target", "release", "copydesk")
 
@@ -101,7 +104,7 @@ def deep_cursor(server, pages):
     return path.replace("limit=100", "limit=20")
 
 
-def scale(small, large, requests):
+def scale(small, large, requests, svg):
     work = tempfile.mkdtemp()
     try:
         servers = []
@@ -119,6 +122,7 @@ def scale(small, large, requests):
             "categories": lambda n, s: "/api/v1/categories",
         }
         print(f"\n{'p50, one connection':22}{small:>12,}{large:>12,}{'ratio':>9}")
+        medians = []
         for name, path in rows.items():
             paths = [path(number, server) for number, server in servers]
             times = [[], []]
@@ -126,7 +130,11 @@ def scale(small, large, requests):
                 for index, (_, server) in enumerate(servers):
                     times[index].append(server.get(paths[index])[0] * 1000)
             few, many = (statistics.median(series) for series in times)
+            medians.append((name, [few, many]))
             print(f"{name:22}{few:9.3f} ms{many:9.3f} ms{many / few:9.2f}")
+        if svg:
+            plot.write(svg, "Time of an answer (p50, one connection)", "ms",
+                       [f"{small:,} articles", f"{large:,} articles"], medians)
         print(f"\nresident memory with {large:,} articles after this: {servers[1][1].resident_mib():.1f} MiB")
         for _, server in servers:
             server.stop()
@@ -138,12 +146,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--articles", type=int, default=100_000, help="the larger number of articles")
     parser.add_argument("--requests", type=int, default=400, help="requests for each figure and server")
+    parser.add_argument("--svg", help="where to draw the table of the two numbers of articles")
     options = parser.parse_args()
     if not os.path.exists(PROGRAM):
         sys.exit("Build the program first: cargo build --release")
     print(f"program                     {os.path.getsize(PROGRAM) / 1e6:8.1f} MB")
     start_and_memory(15)
-    scale(1_000, options.articles, options.requests)
+    scale(1_000, options.articles, options.requests, options.svg)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 
+import plot
 from figures import Server
 
 PASSWORD = "harbour lantern quietly mended"
@@ -109,7 +110,7 @@ def reader(server, requests):
     return series[len(series) // 2], series[len(series) * 99 // 100]
 
 
-def starvation(server, requests, rounds):
+def starvation(server, requests, rounds, svg):
     quiet, flooded = [], []
     for _ in range(rounds):
         quiet.append(reader(server, requests))
@@ -121,6 +122,10 @@ def starvation(server, requests, rounds):
         median = [statistics.median(column) for column in zip(*rows)]
         medians.append(median)
         print(f"{name:32}{median[0]:9.3f} ms{median[1]:9.3f} ms")
+    if svg:
+        plot.write(svg, "A reader of one article, alone and with 64 parallel logins", "ms",
+                   ["alone", "with 64 parallel logins"],
+                   list(zip(("p50", "p99"), (list(pair) for pair in zip(*medians)))))
     print(f"{'ratio':32}{medians[1][0] / medians[0][0]:9.2f}   {medians[1][1] / medians[0][1]:9.2f}")
 
 
@@ -128,6 +133,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=1500, help="requests for each figure")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the reader's figures")
+    parser.add_argument("--svg", help="where to draw the reader's figures")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as data_dir:
         server = Server(data_dir, "--demo", "--rate-limits", "off")
@@ -138,7 +144,7 @@ def main():
             sys.exit(f"the login answered {status}: {answer}")
         authenticated(server, answer["access_token"], options.requests)
         logins(server, 5)
-        starvation(server, options.requests, options.rounds)
+        starvation(server, options.requests, options.rounds, options.svg)
         print(f"{'resident memory after this':32}{server.resident_mib():9.1f} MiB")
         server.stop()
 

@@ -9,6 +9,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use flate2::read::GzDecoder;
 use serde::Serialize;
+use tokio::sync::OnceCell;
 use utoipa::ToSchema;
 use utoipa_swagger_ui::SwaggerFile;
 
@@ -44,21 +45,29 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_get_openapi, get_openapi)
 }
 
-/// The `OpenAPI` document, made once.
+/// The `OpenAPI` document, made when it is first asked for: most programs that run are never asked.
 pub(crate) struct Documents {
-    openapi: web::Bytes,
-    tag: String,
+    operations: fn() -> Operations,
+    openapi: OnceCell<(web::Bytes, String)>,
 }
 
 impl Documents {
-    /// Makes the document of these operations.
-    ///
-    /// # Errors
-    /// Where it can't be written as JSON.
-    pub(crate) fn new(operations: &Operations) -> Result<Self, String> {
-        let document = crate::http::openapi::document(operations, &INFO);
-        let bytes = serde_json::to_vec(&document).map_err(|error| error.to_string())?;
-        Ok(Self { tag: conditional::content_tag(&bytes), openapi: bytes.into() })
+    /// The document of these operations.
+    pub(crate) fn new(operations: fn() -> Operations) -> Self {
+        Self { operations, openapi: OnceCell::new() }
+    }
+
+    /// The document as JSON, and its entity tag.
+    async fn openapi(&self) -> Result<&(web::Bytes, String), Problem> {
+        let operations = self.operations;
+        let make = move || serde_json::to_vec(&crate::http::openapi::document(&operations(), &INFO));
+        self.openapi
+            .get_or_try_init(|| async move {
+                let bytes = web::block(make).await.map_err(Problem::internal)?.map_err(Problem::internal)?;
+                let tag = conditional::content_tag(&bytes);
+                Ok((bytes.into(), tag))
+            })
+            .await
     }
 }
 
@@ -114,15 +123,13 @@ pub(crate) async fn get_readiness(app: Data<App>, _query: Query<NoParameters>) -
 }
 
 /// An answer that is the `OpenAPI` document.
-pub(crate) struct OpenApiDocument(Option<(web::Bytes, String)>);
+pub(crate) struct OpenApiDocument((web::Bytes, String));
 
 impl actix_web::Responder for OpenApiDocument {
     type Body = actix_web::body::BoxBody;
 
     fn respond_to(self, req: &HttpRequest) -> HttpResponse {
-        let Some((bytes, tag)) = self.0 else {
-            return HttpResponse::from_error(Problem::internal("the document is missing"));
-        };
+        let (bytes, tag) = self.0;
         let has_it = conditional::has_tag(req.headers(), &tag).unwrap_or(false);
         let mut response = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
@@ -147,8 +154,11 @@ impl crate::http::Output for OpenApiDocument {
 ///
 /// This document, generated from the code that answers. Open to anyone.
 #[utoipa::path(get, path = "/openapi.json", tag = "Operation")]
-pub(crate) async fn get_openapi(documents: Data<Documents>, _query: Query<NoParameters>) -> OpenApiDocument {
-    OpenApiDocument(Some((documents.openapi.clone(), documents.tag.clone())))
+pub(crate) async fn get_openapi(
+    documents: Data<Documents>,
+    _query: Query<NoParameters>,
+) -> Result<OpenApiDocument, Problem> {
+    Ok(OpenApiDocument(documents.openapi().await?.clone()))
 }
 
 /// Registers what is for people and not in the document: `/docs` and `/problems/{name}`.

@@ -115,9 +115,8 @@ pub fn start(app: App) -> Result<Running, String> {
     let workers = app.config.workers;
     let app = Arc::new(app);
     let state = web::Data::from(Arc::clone(&app));
-    let operations = operations();
-    let document = web::Data::new(ops::Documents::new(&operations)?);
-    let operations = Arc::new(operations.without_documents());
+    let document = web::Data::new(ops::Documents::new(operations));
+    let operations = Arc::new(operations());
     let origins = app.config.cors_origins.clone();
     let jobs = actix_web::rt::spawn(jobs::run(state.clone()));
     let factory = move || {

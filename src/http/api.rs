@@ -254,8 +254,8 @@ struct Operation {
     method: Method,
     path: String,
     route: Box<dyn Fn() -> Route + Send + Sync>,
-    document: Map<String, Value>,
-    schemas: Schemas,
+    /// Called for the document alone: describing everything costs more than the rest of the start.
+    describe: fn() -> (Map<String, Value>, Schemas),
 }
 
 /// The operations of a feature, and at last of the whole program.
@@ -272,10 +272,6 @@ impl Operations {
     }
 
     /// Adds an operation: the declaration that `#[utoipa::path]` made of the handler, and the handler.
-    ///
-    /// # Panics
-    /// At the start of the program, where the two are not of one function or the handler lets
-    /// unknown query parameters pass.
     #[must_use]
     pub fn operation<P, F, Args>(mut self, _declaration: P, handler: F) -> Self
     where
@@ -285,33 +281,12 @@ impl Operations {
         F::Future: 'static,
         Args: Inputs + FromRequest,
     {
-        let (path, declared) = (P::path(), P::operation());
-        let mut operation = match serde_json::to_value(declared) {
-            Ok(Value::Object(operation)) => operation,
-            _ => Map::new(),
-        };
-        let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
-        assert!(
-            type_name::<F>().ends_with(&format!("::{id}")),
-            "{id} is declared for another handler than {}",
-            type_name::<F>()
-        );
-        operation.insert("tags".to_owned(), json!(P::tags()));
-        operation.insert("x-path".to_owned(), json!(path));
-        // An unannotated status is utoipa's empty object; problems are filled in below.
-        let mut description = Description { operation, schemas: Vec::new(), takes_query: false };
-        begin(&mut description);
-        Args::describe(&mut description);
-        F::Output::describe(&mut description);
-        assert!(description.takes_query, "{id} lets unknown query parameters pass");
-        finish(&mut description);
         let guarded = Guarded(handler);
         self.operations.push(Operation {
             method: method(&P::methods()),
-            path,
+            path: P::path(),
             route: Box::new(move || web::route().to(guarded.clone())),
-            document: description.operation,
-            schemas: description.schemas,
+            describe: describe::<P, F, Args>,
         });
         self
     }
@@ -345,35 +320,54 @@ impl Operations {
     /// The parts of the `OpenAPI` document that come from operations: paths and component schemas.
     ///
     /// # Panics
-    /// At the start of the program, where two different schemas have one name.
+    /// Where two different schemas have one name, a declaration is of another function than its handler, or a
+    /// handler lets unknown query parameters pass.
     pub fn document(&self) -> (Map<String, Value>, Map<String, Value>) {
         let (mut paths, mut schemas) = (Map::new(), Map::new());
         for operation in &self.operations {
             let item = object(paths.entry(&operation.path).or_insert_with(|| json!({})));
-            item.insert(operation.method.as_str().to_lowercase(), Value::Object(operation.document.clone()));
-            for (name, schema) in &operation.schemas {
+            let (described, own_schemas) = (operation.describe)();
+            item.insert(operation.method.as_str().to_lowercase(), Value::Object(described));
+            for (name, schema) in own_schemas {
                 let schema = serde_json::to_value(schema).unwrap_or_default();
-                let kept = schemas.entry(name).or_insert_with(|| schema.clone());
+                let kept = schemas.entry(name.as_str()).or_insert_with(|| schema.clone());
                 assert!(*kept == schema, "two schemas have the name {name}");
             }
         }
         (paths, schemas)
     }
 
-    /// The routes alone: what the document was made from is not needed while serving.
-    #[must_use]
-    pub fn without_documents(mut self) -> Self {
-        for operation in &mut self.operations {
-            operation.document = Map::new();
-            operation.schemas = Vec::new();
-        }
-        self
-    }
-
     /// The members that may be absent from answers, by schema.
     pub fn optional(&self) -> &[(&'static str, &'static [&'static str])] {
         &self.optional
     }
+}
+
+/// An operation's part of the document, and the schemas that it refers to.
+fn describe<P, F, Args>() -> (Map<String, Value>, Schemas)
+where
+    P: utoipa::Path + for<'t> utoipa::__dev::Tags<'t>,
+    F: Handler<Args>,
+    F::Output: Output,
+    Args: Inputs,
+{
+    let mut operation = match serde_json::to_value(P::operation()) {
+        Ok(Value::Object(operation)) => operation,
+        _ => Map::new(),
+    };
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let handler = type_name::<F>();
+    assert!(handler.ends_with(&format!("::{id}")), "{id} is declared for another handler than {handler}");
+    operation.insert("tags".to_owned(), json!(P::tags()));
+    operation.insert("x-path".to_owned(), json!(P::path()));
+    // An unannotated status is utoipa's empty object; problems are filled in below.
+    let mut description = Description { operation, schemas: Vec::new(), takes_query: false };
+    begin(&mut description);
+    Args::describe(&mut description);
+    F::Output::describe(&mut description);
+    assert!(description.takes_query, "{id} lets unknown query parameters pass");
+    finish(&mut description);
+    (description.operation, description.schemas)
 }
 
 /// Every operation may fail in these ways.
