@@ -52,11 +52,11 @@ fn printed(dir: &Path, arguments: &[&str]) -> String {
 }
 
 /// A serving program, killed when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     errors: BufReader<ChildStderr>,
     greeting: String,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Drop for Server {
@@ -68,7 +68,7 @@ impl Drop for Server {
 
 impl Server {
     /// Starts it and reads its greeting, which ends with how to stop it.
-    fn start(dir: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Self {
         let all = [&["serve", "--listen", "127.0.0.1:0", "--workers", "1"], arguments].concat();
         let mut child = copydesk(dir, &all).spawn().unwrap();
         let mut errors = BufReader::new(child.stderr.take().unwrap());

@@ -30,3 +30,4 @@ mod sessions;
 mod sign_in;
 mod taxonomy;
 mod throttling;
+mod tour;
