@@ -96,6 +96,9 @@ table! {
         created_by -> Nullable<Binary>,
         saved_at -> BigInt,
         saved_by -> Nullable<Binary>,
+        archived_at -> Nullable<BigInt>,
+        review -> Nullable<Text>,
+        returned -> Nullable<Text>,
     }
 }
 

@@ -85,6 +85,13 @@ pub(crate) fn forget(tx: &mut Tx<'_>, kind: Kind, slug: &str) -> QueryResult<()>
     Ok(())
 }
 
+/// Forgets which slugs a resource used to have: it is deleted.
+pub(crate) fn forget_all(tx: &mut Tx<'_>, kind: Kind, target: Uuid) -> QueryResult<()> {
+    let of_target = former_slugs::table.filter(former_slugs::target_id.eq(target.as_bytes().to_vec()));
+    diesel::delete(of_target.filter(former_slugs::kind.eq(kind.name()))).execute(&mut **tx)?;
+    Ok(())
+}
+
 /// Lets `new` take over what named `old`: its former slugs and its id.
 pub(crate) fn replace(
     tx: &mut Tx<'_>,

@@ -1,7 +1,8 @@
 //! Saving an article: what is slow is prepared under a read, the write only compares and stores.
 
 use super::draft_check;
-use super::model::{ArticleId, Content, Move, WorkingCopy};
+use super::lifecycle::Move;
+use super::model::{ArticleId, Content, WorkingCopy};
 use super::store::{self, ArticleRow};
 use super::working_copy;
 use crate::auth::Actor;
@@ -37,7 +38,7 @@ pub(super) fn draft(
 ) -> Result<(ArticleRow, Drafted<Content>), Problem> {
     let row = store::editable(conn, id, actor)?;
     if_match.check(row.row_version)?;
-    row.state().after(Move::Save).map_err(Problem::conflict)?;
+    row.state().after(Move::Save, actor.role)?;
     let present = working_copy::load(conn, config, row.clone())?;
     let drafted = patch.apply(&present.content, &present, |content| {
         draft_check::resolve(conn, content, id, actor, &config.language, now)
@@ -80,6 +81,9 @@ pub(super) fn new_row(id: ArticleId, actor: Option<Actor>, now: Timestamp) -> Ar
         first_published_at: Timestamp::from_unix_millis(0),
         published_at: Timestamp::from_unix_millis(0),
         withdrawn_at: None,
+        archived_at: None,
+        review: None,
+        returned: None,
         trashed_at: None,
         created_at: now,
         created_by: user,

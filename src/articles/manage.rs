@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::draft_check;
 use super::editing;
 use super::model::{ArticleId, Content, WorkingCopy};
+use super::moves;
 use super::publishing;
 use super::views::WorkingCopyListItem;
 use super::working_list::{self, ListWorkingCopies};
@@ -31,6 +32,10 @@ pub(super) struct DeleteArticle {
     #[serde(default)]
     #[param(default = false)]
     unpublish: bool,
+    /// Deletes an article that is in the trash for good, with all its revisions; for `admin`.
+    #[serde(default)]
+    #[param(default = false)]
+    permanent: bool,
     /// Checks everything and changes nothing.
     #[serde(default)]
     #[param(default = false)]
@@ -186,13 +191,14 @@ async fn change(
     Ok(Versioned::tried(working_copy, row_version, options.validate_only.then_some(seen_version)))
 }
 
-/// Move an article to the trash
+/// Delete an article
 ///
-/// A public article is refused unless `unpublish=true`. Contributors and authors delete their own (a
-/// contributor no public one), editors and admins all.
+/// Moves it to the trash, from where it can be restored. A public article is refused unless `unpublish=true`.
+/// With `permanent=true`, what is in the trash is deleted for good. Contributors and authors delete their own
+/// articles (a contributor no public one), editors all; only an `admin` deletes for good.
 #[utoipa::path(
     delete, path = "/api/v1/manage/articles/{id}", tag = "Articles",
-    responses((status = 409, description = "The article is public and `unpublish` was not sent, or it is in the trash already."))
+    responses((status = 409, description = "The article is public and `unpublish` was not sent, it is in the trash already, or, with `permanent`, it is not there or others are translations of it."))
 )]
 pub(super) async fn delete_article(
     caller: Caller<EditArticles>,
@@ -207,6 +213,11 @@ pub(super) async fn delete_article(
         .write(actor, options.validate_only, move |tx| {
             let row = store::editable(tx, id, actor)?;
             if_match.check(row.row_version)?;
+            if options.permanent {
+                let erased = working_copy::load(tx, &state.config, row.clone())?;
+                moves::erase(tx, &row, actor, now)?;
+                return Ok(erased);
+            }
             let row = publishing::trash(tx, row, options.unpublish, actor, now)?;
             working_copy::load(tx, &state.config, row)
         })
@@ -223,7 +234,7 @@ pub(super) async fn delete_article(
 /// publish their own articles, editors and admins all.
 #[utoipa::path(
     post, path = "/api/v1/manage/articles/{id}/publish", tag = "Articles",
-    responses((status = 409, description = "The revision can't be published now: the article is in the trash, an image has no `alt`, the slug is taken, or another public article translates the same original into this language."))
+    responses((status = 409, description = "The revision can't be published now: the article is archived or in the trash, an image has no `alt`, the slug is taken, or another public article translates the same original into this language."))
 )]
 pub(super) async fn publish_article(
     caller: Caller<PublishArticles>,
@@ -262,16 +273,10 @@ pub(super) async fn unpublish_article(
     Query(options): Query<WriteOptions>,
     MaybeJson(unpublish): MaybeJson<Unpublish>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (actor, now, state) = (caller.actor(), app.clock.now(), app.clone());
-    let (working_copy, row_version) = app
-        .write(actor, options.validate_only, move |tx| {
-            let row = store::editable(tx, id, actor)?;
-            let seen_version = row.row_version;
-            let successor = publishing::successor(tx, id, unpublish.successor.as_deref())?;
-            let row = publishing::unpublish(tx, row, successor, actor, now)?;
-            let row_version = if options.validate_only { seen_version } else { row.row_version };
-            Ok((working_copy::load(tx, &state.config, row)?, row_version))
-        })
-        .await?;
-    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
+    let (actor, now) = (caller.actor(), app.clock.now());
+    moves::moved(&app, actor, options, id, move |tx, row| {
+        let successor = publishing::successor(tx, id, unpublish.successor.as_deref())?;
+        publishing::unpublish(tx, row, successor, actor, now)
+    })
+    .await
 }

@@ -1,8 +1,8 @@
 //! Articles: what the whole program is about.
 //!
 //! The *working copy* is what authors see, every save of it an immutable *revision*; the *published* tables
-//! hold what readers see. `model` is pure; `store` has the SQL of working copies, `published` that of what
-//! is public; `editing` and `publishing` are the moves; `delivery` and `manage` the two surfaces. Delivery
+//! hold what readers see. `model` and `lifecycle` are pure; `store` has the SQL of working copies, `published` that of what
+//! is public; `editing`, `publishing` and `moves` are what is done; `delivery` and `manage` the two surfaces. Delivery
 //! reaches nothing but `published` and the taxonomy, so a draft can't leak.
 
 mod assemble;
@@ -11,8 +11,10 @@ mod draft_check;
 mod editing;
 mod filters;
 pub(crate) mod import;
+mod lifecycle;
 mod manage;
 mod model;
+mod moves;
 mod published;
 mod publishing;
 mod related;
@@ -34,6 +36,7 @@ pub(crate) fn operations() -> Operations {
         __path_create_article, __path_delete_article, __path_get_working_copy, __path_list_working_copies,
         __path_publish_article, __path_unpublish_article, __path_update_article,
     };
+    use self::moves::{__path_archive_article, __path_restore_article, __path_return_article, __path_submit_article};
     Operations::new()
         .operation(__path_list_articles, delivery::list_articles)
         .operation(__path_get_article, delivery::get_article)
@@ -45,6 +48,10 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_delete_article, manage::delete_article)
         .operation(__path_publish_article, manage::publish_article)
         .operation(__path_unpublish_article, manage::unpublish_article)
+        .operation(__path_submit_article, moves::submit_article)
+        .operation(__path_return_article, moves::return_article)
+        .operation(__path_archive_article, moves::archive_article)
+        .operation(__path_restore_article, moves::restore_article)
         .optional_members("Article", views::LARGEST)
         .optional_members("ArticleListItem", views::LARGE)
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::lifecycle::Visibility;
 use crate::authors::{AuthorId, AuthorSummary};
 use crate::categories::{CategoryId, CategorySummary};
 use crate::db::{Id, Timestamp};
@@ -415,18 +416,6 @@ impl Article {
     }
 }
 
-/// Whether readers can see an article.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Visibility {
-    /// It was never public.
-    None,
-    /// A revision of it is public.
-    Public,
-    /// It was public and is no more.
-    Withdrawn,
-}
-
 /// Who saved something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Person {
@@ -434,6 +423,28 @@ pub struct Person {
     pub id: crate::auth::UserId,
     /// The person's name, or the API key's.
     pub name: String,
+}
+
+/// A working copy that waits for a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Review {
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// Who submitted it; null where the account or API key is gone.
+    pub by: Option<Person>,
+    /// What was said; null where nothing was.
+    pub note: Option<String>,
+}
+
+/// A working copy that was given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Returned {
+    /// When it was returned.
+    pub returned_at: Timestamp,
+    /// Who returned it; null where the account or API key is gone.
+    pub by: Option<Person>,
+    /// What should be done.
+    pub note: String,
 }
 
 /// What is public of an article.
@@ -479,6 +490,12 @@ pub struct WorkingCopy {
     pub visibility: Visibility,
     /// Whether it is public and this revision is not the public one.
     pub changed: bool,
+    /// Who asked for it to be published; null where it is not in review.
+    pub review: Option<Review>,
+    /// Who returned it from review, and why; null from the next submission on.
+    pub returned: Option<Returned>,
+    /// When it was archived; null where it is not.
+    pub archived_at: Option<Timestamp>,
     /// When it was moved to the trash; null where it is not there.
     pub trashed_at: Option<Timestamp>,
     /// When it was made.
@@ -495,98 +512,9 @@ pub struct WorkingCopy {
     pub warnings: Vec<Warning>,
 }
 
-/// Where an article stands, for the rules of its moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
-    /// Whether readers can see it.
-    pub visibility: Visibility,
-    /// Whether it is in the trash.
-    pub trashed: bool,
-}
-
-/// What can be done with an article.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
-    /// Save a new revision.
-    Save,
-    /// Make a revision public.
-    Publish,
-    /// Withdraw what is public.
-    Unpublish,
-    /// Move it to the trash; `unpublish` withdraws it first.
-    Trash {
-        /// Whether the caller agrees that it is withdrawn.
-        unpublish: bool,
-    },
-}
-
-impl State {
-    /// The state after a move.
-    ///
-    /// # Errors
-    /// Why the move is not allowed now, and what would allow it.
-    pub fn after(self, step: Move) -> Result<Self, &'static str> {
-        use Visibility::{None, Public, Withdrawn};
-        let withdrawn = Self { visibility: if self.visibility == None { None } else { Withdrawn }, ..self };
-        match (step, self.trashed, self.visibility) {
-            (_, true, _) => Err("The article is in the trash; it can't be changed there."),
-            (Move::Save, false, _) => Ok(self),
-            (Move::Publish, false, _) => Ok(Self { visibility: Public, ..self }),
-            (Move::Unpublish, false, Public) => Ok(withdrawn),
-            (Move::Unpublish, false, _) => Err("The article is not public, so there is nothing to withdraw."),
-            (Move::Trash { unpublish: false }, false, Public) => {
-                Err("The article is public; unpublish it first, or send `unpublish=true`.")
-            }
-            (Move::Trash { .. }, false, _) => Ok(Self { trashed: true, ..withdrawn }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn step() -> impl Strategy<Value = Move> {
-        prop_oneof![
-            Just(Move::Save),
-            Just(Move::Publish),
-            Just(Move::Unpublish),
-            any::<bool>().prop_map(|unpublish| Move::Trash { unpublish }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_done_in_whatever_order_the_state_stays_possible(steps in prop::collection::vec(step(), 0..30)) {
-            let mut state = State { visibility: Visibility::None, trashed: false };
-            let mut was_public = false;
-            for step in steps {
-                match state.after(step) {
-                    Ok(next) => state = next,
-                    Err(reason) => prop_assert!(!reason.is_empty()),
-                }
-                was_public |= state.visibility == Visibility::Public;
-                prop_assert!(!(state.trashed && state.visibility == Visibility::Public));
-                prop_assert_eq!(state.visibility == Visibility::None, !was_public);
-            }
-        }
-
-        #[test]
-        fn nothing_leaves_the_trash_by_these_moves(step in step()) {
-            let state = State { visibility: Visibility::Withdrawn, trashed: true };
-            prop_assert!(state.after(step).is_err());
-        }
-    }
-
-    #[test]
-    fn a_public_article_goes_to_the_trash_only_where_the_caller_agrees_to_withdraw_it() {
-        let state = State { visibility: Visibility::Public, trashed: false };
-        assert!(state.after(Move::Trash { unpublish: false }).is_err());
-        let trashed = state.after(Move::Trash { unpublish: true }).unwrap();
-        assert_eq!(trashed, State { visibility: Visibility::Withdrawn, trashed: true });
-    }
 
     #[test]
     fn a_stored_document_of_the_first_form_is_read() {

@@ -2,13 +2,14 @@
 
 use super::draft_check;
 use super::editing::event;
-use super::model::{ArticleId, Content, Move, Visibility, published_parts};
+use super::lifecycle::{Move, Visibility};
+use super::model::{ArticleId, Content, published_parts};
 use super::published::{self, PublishedRow, WithdrawnRow};
 use super::store::{self, ArticleRow};
-use crate::auth::{Actor, Permission, PublishArticles};
+use crate::auth::Actor;
 use crate::changes::{PublicChange, Who, record};
 use crate::db::{Conn, Document, Timestamp, Tx};
-use crate::http::problem::{CONFLICT, FORBIDDEN};
+use crate::http::problem::CONFLICT;
 use crate::http::{Fault, Problem};
 use crate::text::{self, Rendered};
 
@@ -51,7 +52,7 @@ impl Prepared {
 /// Loads the revision that is to be public.
 pub(super) fn load(conn: &mut Conn, id: ArticleId, number: i64, actor: Actor) -> Result<Revision, Problem> {
     let row = store::editable(conn, id, actor)?;
-    row.state().after(Move::Publish).map_err(Problem::conflict)?;
+    row.state().after(Move::Publish { present: row.revision == number }, actor.role)?;
     let content = store::content(conn, id, number)?.ok_or_else(|| {
         let message = "The article has no revision of this number.";
         Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
@@ -78,8 +79,8 @@ pub(super) fn publish(
 ) -> Result<ArticleRow, Problem> {
     let Revision { id, number, content } = &mut prepared.revision;
     let row = store::editable(tx, *id, actor)?;
-    row.state().after(Move::Publish).map_err(Problem::conflict)?;
-    if row.published_revision == Some(*number) {
+    let next = row.state().after(Move::Publish { present: row.revision == *number }, actor.role)?;
+    if row.published_revision == Some(*number) && next == row.state() {
         return Ok(row);
     }
     // An older revision may name what is gone by now.
@@ -115,9 +116,11 @@ pub(super) fn put(
     let change = if was_public { PublicChange::updated(&public.slug) } else { PublicChange::created(&public.slug) };
     published::put(tx, &public, body)?;
     store::write_published_references(tx, row.id, Some(&content))?;
+    let review = row.review.filter(|_| row.revision != number);
     let row = ArticleRow {
         row_version: row.row_version + 1,
         published_revision: Some(number),
+        review,
         first_published_at,
         published_at: public.published_at,
         withdrawn_at: None,
@@ -161,7 +164,7 @@ pub(super) fn unpublish(
     actor: Actor,
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
-    row.state().after(Move::Unpublish).map_err(Problem::conflict)?;
+    row.state().after(Move::Unpublish, actor.role)?;
     withdraw(tx, row, successor_id, actor, now)
 }
 
@@ -194,17 +197,9 @@ pub(super) fn trash(
     actor: Actor,
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
-    row.state().after(Move::Trash { unpublish }).map_err(Problem::conflict)?;
-    let row = if row.published_revision.is_some() {
-        if !PublishArticles::ROLES.contains(&actor.role) {
-            let detail = format!("The role {} may not withdraw what is public.", actor.role.name());
-            return Err(Problem::new(&FORBIDDEN, detail));
-        }
-        withdraw(tx, row, None, actor, now)?
-    } else {
-        row
-    };
-    let row = ArticleRow { row_version: row.row_version + 1, trashed_at: Some(now), ..row };
+    row.state().after(Move::Trash { unpublish }, actor.role)?;
+    let row = if row.published_revision.is_some() { withdraw(tx, row, None, actor, now)? } else { row };
+    let row = ArticleRow { row_version: row.row_version + 1, trashed_at: Some(now), review: None, ..row };
     store::update(tx, &row)?;
     record(tx, &event(&row, actor.who(), "article.trash", now, None))?;
     Ok(row)

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::model::{ArticleId, Content, Person, State, Visibility, from_stored, stored};
+use super::lifecycle::{State, Visibility};
+use super::model::{ArticleId, Content, Person, from_stored, stored};
 use crate::auth::{Actor, UserId, api_keys};
 use crate::authors;
-use crate::db::{Conn, Id, Timestamp, Tx};
+use crate::db::{Conn, Document, Id, Timestamp, Tx};
 use crate::http::{Problem, SortValue, Sorted};
 use crate::schema::{article_references, articles, published_articles, revisions, users};
 use crate::slugs;
@@ -30,11 +32,22 @@ pub struct ArticleRow {
     pub first_published_at: Timestamp,
     pub published_at: Timestamp,
     pub withdrawn_at: Option<Timestamp>,
+    pub archived_at: Option<Timestamp>,
+    pub review: Option<Document<Note>>,
+    pub returned: Option<Document<Note>>,
     pub trashed_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub created_by: Option<UserId>,
     pub saved_at: Timestamp,
     pub saved_by: Option<UserId>,
+}
+
+/// What somebody said of a working copy in its review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    pub at: Timestamp,
+    pub by: UserId,
+    pub note: Option<String>,
 }
 
 impl ArticleRow {
@@ -45,7 +58,12 @@ impl ArticleRow {
             (None, Some(_)) => Visibility::Withdrawn,
             (None, None) => Visibility::None,
         };
-        State { visibility, trashed: self.trashed_at.is_some() }
+        State {
+            visibility,
+            in_review: self.review.is_some(),
+            archived: self.archived_at.is_some(),
+            trashed: self.trashed_at.is_some(),
+        }
     }
 }
 
@@ -196,6 +214,13 @@ pub(super) fn with_columns(row: ArticleRow, content: &Content) -> ArticleRow {
         translation_of: content.translation_of,
         ..row
     }
+}
+
+/// Deletes an article with everything that belongs to it. It must not be public.
+pub(super) fn erase(tx: &mut Tx<'_>, id: ArticleId) -> Result<(), Problem> {
+    slugs::forget_all(tx, slugs::Kind::Article, id.uuid())?;
+    diesel::delete(articles::table.find(id)).execute(&mut **tx)?;
+    Ok(())
 }
 
 /// Stores the row as it is now.

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use actix_web::web::Data;
 
 use super::assemble::resolve_links;
-use super::model::{Content, Expanded, Publication, Visibility, WorkingCopy};
+use super::lifecycle::Visibility;
+use super::model::{Content, Expanded, Publication, Returned, Review, WorkingCopy};
 use super::published;
 use super::store::{self, ArticleRow};
 use crate::auth::UserId;
 use crate::authors::{self, AuthorId};
 use crate::categories::{self, CategoryId};
 use crate::config::Config;
-use crate::db::Conn;
+use crate::db::{Conn, Document};
 use crate::http::{Problem, Warning};
 use crate::state::App;
 use crate::text::Rendered;
@@ -68,7 +69,13 @@ pub(super) fn assemble(
     let author_ids: HashSet<AuthorId> =
         rows.iter().flat_map(|(_, content)| content.author_ids().into_iter().chain(content.reviewer_id())).collect();
     let category_ids: HashSet<CategoryId> = rows.iter().flat_map(|(_, content)| content.category_ids()).collect();
-    let savers: Vec<UserId> = rows.iter().filter_map(|(row, _)| row.saved_by).collect();
+    let savers: Vec<UserId> = rows
+        .iter()
+        .flat_map(|(row, _)| {
+            let said = [&row.review, &row.returned].into_iter().flatten().map(|note| note.0.by);
+            row.saved_by.into_iter().chain(said)
+        })
+        .collect();
     let ids: Vec<_> = rows.iter().map(|(row, _)| row.id).collect();
     let authors = authors::summaries(conn, &author_ids.into_iter().collect::<Vec<_>>())?;
     let categories = categories::summaries(conn, &category_ids.into_iter().collect::<Vec<_>>())?;
@@ -84,6 +91,17 @@ pub(super) fn assemble(
         revision: row.revision,
         visibility: row.state().visibility,
         changed: row.state().visibility == Visibility::Public && row.published_revision != Some(row.revision),
+        review: row.review.map(|Document(said)| Review {
+            submitted_at: said.at,
+            by: people.get(&said.by).cloned(),
+            note: said.note,
+        }),
+        returned: row.returned.map(|Document(said)| Returned {
+            returned_at: said.at,
+            by: people.get(&said.by).cloned(),
+            note: said.note.unwrap_or_default(),
+        }),
+        archived_at: row.archived_at,
         trashed_at: row.trashed_at,
         created_at: row.created_at,
         saved_at: row.saved_at,

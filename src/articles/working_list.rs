@@ -21,7 +21,7 @@ use crate::text::canonical_language;
 pub(super) struct ListWorkingCopies {
     /// Only articles with one of these statuses; without it, all but the trashed.
     #[serde(default)]
-    #[param(inline, max_items = 4)]
+    #[param(inline, max_items = 6)]
     status: Vec<Status>,
     /// Only articles that name one of these authors, by id or slug.
     #[serde(default)]
@@ -57,12 +57,16 @@ pub(super) struct ListWorkingCopies {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
-    /// It was never public.
+    /// It was never public, and lies neither in the archive nor in the trash.
     Draft,
+    /// Somebody asked for it to be published.
+    InReview,
     /// It is public.
     Published,
-    /// It was public and is no more.
+    /// It was public and is no more, and lies neither in the archive nor in the trash.
     Withdrawn,
+    /// It is archived, and not in the trash.
+    Archived,
     /// It is in the trash.
     Trashed,
 }
@@ -70,9 +74,15 @@ pub(super) enum Status {
 impl Status {
     const fn condition(self) -> &'static str {
         match self {
-            Self::Draft => "(published_revision IS NULL AND withdrawn_at IS NULL AND trashed_at IS NULL)",
+            Self::Draft => {
+                "(published_revision IS NULL AND withdrawn_at IS NULL AND archived_at IS NULL AND trashed_at IS NULL)"
+            }
+            Self::InReview => "review IS NOT NULL",
+            Self::Archived => "(archived_at IS NOT NULL AND trashed_at IS NULL)",
             Self::Published => "published_revision IS NOT NULL",
-            Self::Withdrawn => "(published_revision IS NULL AND withdrawn_at IS NOT NULL AND trashed_at IS NULL)",
+            Self::Withdrawn => {
+                "(published_revision IS NULL AND withdrawn_at IS NOT NULL AND archived_at IS NULL AND trashed_at IS NULL)"
+            }
             Self::Trashed => "trashed_at IS NOT NULL",
         }
     }

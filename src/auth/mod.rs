@@ -116,6 +116,8 @@ permissions! {
     EditArticles "edit_articles": Contributor Author Editor Admin;
     /// Publishing and withdrawing articles: own ones, or all for editors and admins.
     PublishArticles "publish_articles": Author Editor Admin;
+    /// Deciding what was submitted, and putting articles away: own ones, or all for editors and admins.
+    ReviewArticles "review_articles": Author Editor Admin;
     /// Reading authors, categories and the site as management shows them.
     ReadTaxonomy "read_taxonomy": Contributor Author Editor Admin;
     /// Writing authors, categories and the site.

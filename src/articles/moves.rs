@@ -1,0 +1,189 @@
+//! The moves of an article that are neither a save nor a publication: review, archive, trash and the way back.
+
+use actix_web::web::Data;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::editing::event;
+use super::lifecycle::Move;
+use super::model::{ArticleId, WorkingCopy};
+use super::store::{self, ArticleRow, Note};
+use super::working_copy;
+use crate::auth::{Actor, Caller, EditArticles, ReviewArticles};
+use crate::changes::record;
+use crate::db::{Document, Timestamp, Tx};
+use crate::http::problem::IN_USE;
+use crate::http::{Body, Json, MaybeJson, Path, Problem, Query, Versioned, WriteOptions};
+use crate::state::App;
+
+/// What whoever decides should know.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Submit {
+    /// Plain text, which may have several lines; null or left out for none.
+    #[serde(default)]
+    #[schema(
+        min_length = 1,
+        max_length = 2000,
+        pattern = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$",
+        example = "Please check the doses."
+    )]
+    note: Option<String>,
+}
+
+impl Body for Submit {}
+
+/// What should be done before the article is submitted again.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Return {
+    /// Plain text, which may have several lines.
+    #[schema(
+        min_length = 1,
+        max_length = 2000,
+        pattern = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$",
+        example = "The second section needs a source."
+    )]
+    note: String,
+}
+
+impl Body for Return {}
+
+/// Submit an article for review
+///
+/// Asks for the working copy to be published. Until it is returned or published, a contributor can't change it.
+/// For all roles but `intake`, each for what it may edit.
+#[utoipa::path(
+    post, path = "/api/v1/manage/articles/{id}/submit", tag = "Articles",
+    responses((status = 409, description = "The article is in review already, archived, or in the trash."))
+)]
+pub(super) async fn submit_article(
+    caller: Caller<EditArticles>,
+    app: Data<App>,
+    Path(id): Path<ArticleId>,
+    Query(options): Query<WriteOptions>,
+    MaybeJson(submit): MaybeJson<Submit>,
+) -> Result<Versioned<WorkingCopy>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    moved(&app, actor, options, id, move |tx, row| {
+        row.state().after(Move::Submit, actor.role)?;
+        let review = Some(Document(Note { at: now, by: actor.user, note: submit.note }));
+        stored(tx, ArticleRow { review, returned: None, ..row }, actor, "article.submit", now)
+    })
+    .await
+}
+
+/// Return an article from review
+///
+/// Gives a submitted article back to who wrote it, with what should be done. Authors return their own articles,
+/// editors and admins all.
+#[utoipa::path(
+    post, path = "/api/v1/manage/articles/{id}/return", tag = "Articles",
+    responses((status = 409, description = "The article is not in review."))
+)]
+pub(super) async fn return_article(
+    caller: Caller<ReviewArticles>,
+    app: Data<App>,
+    Path(id): Path<ArticleId>,
+    Query(options): Query<WriteOptions>,
+    Json(given_back): Json<Return>,
+) -> Result<Versioned<WorkingCopy>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    moved(&app, actor, options, id, move |tx, row| {
+        row.state().after(Move::Return, actor.role)?;
+        let returned = Some(Document(Note { at: now, by: actor.user, note: Some(given_back.note) }));
+        stored(tx, ArticleRow { review: None, returned, ..row }, actor, "article.return", now)
+    })
+    .await
+}
+
+/// Archive an article
+///
+/// Puts an article away that is not public: it stays as it is until it is restored. Authors archive their own
+/// articles, editors and admins all.
+#[utoipa::path(
+    post, path = "/api/v1/manage/articles/{id}/archive", tag = "Articles",
+    responses((status = 409, description = "The article is public, archived already, or in the trash."))
+)]
+pub(super) async fn archive_article(
+    caller: Caller<ReviewArticles>,
+    app: Data<App>,
+    Path(id): Path<ArticleId>,
+    Query(options): Query<WriteOptions>,
+) -> Result<Versioned<WorkingCopy>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    moved(&app, actor, options, id, move |tx, row| {
+        row.state().after(Move::Archive, actor.role)?;
+        stored(tx, ArticleRow { archived_at: Some(now), review: None, ..row }, actor, "article.archive", now)
+    })
+    .await
+}
+
+/// Restore an article
+///
+/// Takes it out of the trash or, where it is not there, out of the archive. Nothing becomes public by that. For
+/// all roles but `intake`, each for what it may edit; a contributor restores from the trash alone.
+#[utoipa::path(
+    post, path = "/api/v1/manage/articles/{id}/restore", tag = "Articles",
+    responses((status = 409, description = "The article is neither in the trash nor archived."))
+)]
+pub(super) async fn restore_article(
+    caller: Caller<EditArticles>,
+    app: Data<App>,
+    Path(id): Path<ArticleId>,
+    Query(options): Query<WriteOptions>,
+) -> Result<Versioned<WorkingCopy>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    moved(&app, actor, options, id, move |tx, row| {
+        row.state().after(Move::Restore, actor.role)?;
+        let archived_at = if row.trashed_at.is_some() { row.archived_at } else { None };
+        stored(tx, ArticleRow { trashed_at: None, archived_at, ..row }, actor, "article.restore", now)
+    })
+    .await
+}
+
+/// Moves an article that the caller may edit, and answers its working copy.
+pub(super) async fn moved(
+    app: &Data<App>,
+    actor: Actor,
+    options: WriteOptions,
+    id: ArticleId,
+    step: impl FnOnce(&mut Tx<'_>, ArticleRow) -> Result<ArticleRow, Problem> + Send + 'static,
+) -> Result<Versioned<WorkingCopy>, Problem> {
+    let state = app.clone();
+    let (working_copy, row_version) = app
+        .write(actor, options.validate_only, move |tx| {
+            let row = store::editable(tx, id, actor)?;
+            let seen_version = row.row_version;
+            let row = step(tx, row)?;
+            let row_version = if options.validate_only { seen_version } else { row.row_version };
+            Ok((working_copy::load(tx, &state.config, row)?, row_version))
+        })
+        .await?;
+    Ok(Versioned::new(working_copy::with_html(app, working_copy).await?, row_version))
+}
+
+/// Stores a row that has moved, and says so in the audit trail.
+fn stored(
+    tx: &mut Tx<'_>,
+    row: ArticleRow,
+    actor: Actor,
+    action: &'static str,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    let row = ArticleRow { row_version: row.row_version + 1, ..row };
+    store::update(tx, &row)?;
+    record(tx, &event(&row, actor.who(), action, now, None))?;
+    Ok(row)
+}
+
+/// Deletes an article for good, with its revisions and former slugs.
+pub(super) fn erase(tx: &mut Tx<'_>, row: &ArticleRow, actor: Actor, now: Timestamp) -> Result<(), Problem> {
+    row.state().after(Move::Erase, actor.role)?;
+    if store::is_translated(tx, row.id)? {
+        let detail = "Other articles are translations of this one; give them another original, or none, first.";
+        return Err(Problem::new(&IN_USE, detail));
+    }
+    store::erase(tx, row.id)?;
+    record(tx, &event(row, actor.who(), "article.delete", now, None))
+}
