@@ -162,10 +162,7 @@ pub(crate) async fn list_authors(
     app: Data<App>,
     query: ListQuery<ListAuthors>,
 ) -> Result<Delivered<ListOf<Author>>, Problem> {
-    let ((items, page, links), version) = app
-        .db
-        .snapshot(move |conn, version| Ok::<_, Problem>((part(conn, &query, AuthorRow::published)?, version)))
-        .await?;
+    let ((items, page, links), version) = app.read_public(move |conn| part(conn, &query, AuthorRow::published)).await?;
     Ok(app.delivered(ListOf { items, page }, version).with_links(links))
 }
 
@@ -179,13 +176,12 @@ pub(crate) async fn get_author(
     _query: Query<NoParameters>,
 ) -> Result<Resolved<Author>, Problem> {
     let (found, version) = app
-        .db
-        .snapshot(move |conn, version| {
+        .read_public(move |conn| {
             if let Some(row) = by_slug(conn, &slug)? {
-                return Ok::<_, Problem>((Ok(row.published(conn)?), version));
+                return row.published(conn).map(Ok);
             }
             let target = by_former_slug(conn, &slug)?.ok_or_else(Problem::not_found)?;
-            Ok((Err(target.slug), version))
+            Ok(Err(target.slug))
         })
         .await?;
     Ok(match found {

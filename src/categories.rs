@@ -184,13 +184,9 @@ pub(crate) async fn list_categories(
     query: ListQuery<ListCategories>,
 ) -> Result<Delivered<ListOf<Category>>, Problem> {
     let ((items, page, links), version) = app
-        .db
-        .snapshot(move |conn, version| {
-            let part = match query.filters.include.first() {
-                Some(CategoryInclude::Children) => store::part(conn, &store::roots(), &query, store::nested)?,
-                None => store::part(conn, &store::all(), &query, store::published)?,
-            };
-            Ok::<_, Problem>((part, version))
+        .read_public(move |conn| match query.filters.include.first() {
+            Some(CategoryInclude::Children) => store::part(conn, &store::roots(), &query, store::nested),
+            None => store::part(conn, &store::all(), &query, store::published),
         })
         .await?;
     Ok(app.delivered(ListOf { items, page }, version).with_links(links))
@@ -206,13 +202,12 @@ pub(crate) async fn get_category(
     _query: Query<NoParameters>,
 ) -> Result<Resolved<Category>, Problem> {
     let (found, version) = app
-        .db
-        .snapshot(move |conn, version| {
+        .read_public(move |conn| {
             if let Some(row) = store::by_slug(conn, &slug)? {
-                return Ok::<_, Problem>((Ok(store::published_one(conn, row)?), version));
+                return store::published_one(conn, row).map(Ok);
             }
             let target = store::by_former_slug(conn, &slug)?.ok_or_else(Problem::not_found)?;
-            Ok((Err(target.slug), version))
+            Ok(Err(target.slug))
         })
         .await?;
     Ok(match found {

@@ -19,6 +19,7 @@ pub(crate) async fn run(app: Data<App>) {
     let mut pruned_at: Option<Timestamp> = None;
     loop {
         let now = app.clock.now();
+        (app.promote_due)(&app).await;
         told(app.anonymous.write(&app.db, now, false).await, "writing what anonymous callers did");
         if pruned_at.is_none_or(|at| now >= at.plus_seconds(PRUNE_SECONDS)) {
             pruned_at = Some(now);

@@ -99,6 +99,10 @@ table! {
         archived_at -> Nullable<BigInt>,
         review -> Nullable<Text>,
         returned -> Nullable<Text>,
+        schedule -> Nullable<Text>,
+        due_at -> Nullable<BigInt>,
+        scheduled_slug -> Nullable<Text>,
+        schedule_failure -> Nullable<Text>,
     }
 }
 
@@ -280,6 +284,7 @@ joinable!(published_facets -> published_articles (article_id));
 
 allow_tables_to_appear_in_same_query!(
     articles,
+    content_version,
     revisions,
     article_references,
     published_articles,

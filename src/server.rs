@@ -98,6 +98,8 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
         mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
         anonymous: AnonymousEvents::default(),
         untrusted_proxy: UntrustedProxy::default(),
+        promote_due: articles::promote_due,
+        promoting: tokio::sync::Mutex::default(),
         config,
         db,
         clock,

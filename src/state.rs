@@ -1,5 +1,10 @@
 //! What a handler can reach: settings, database, clock and keys.
 
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::Mutex;
+
 use crate::auth::address::UntrustedProxy;
 use crate::auth::limits::Limits;
 use crate::auth::passwords::Passwords;
@@ -10,7 +15,7 @@ use crate::changes::AnonymousEvents;
 pub use crate::clock::Clock;
 use crate::compute::Pool;
 use crate::config::Config;
-use crate::db::{ContentVersion, Db, Tx};
+use crate::db::{Conn, ContentVersion, Db, Tx};
 use crate::http::{CachePolicy, Delivered, Problem};
 use crate::mail::Mailer;
 use crate::text::{self, Rendered};
@@ -39,7 +44,14 @@ pub struct App {
     pub untrusted_proxy: UntrustedProxy,
     /// Sends mail, where a server is set.
     pub mailer: Option<Mailer>,
+    /// Does what is due before delivery is read.
+    pub promote_due: PromoteDue,
+    /// Held by whoever does what is due.
+    pub promoting: Mutex<()>,
 }
+
+/// A feature's work that the kernel calls at its time.
+pub type PromoteDue = fn(&App) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 
 impl App {
     /// A delivery answer that shows this state.
@@ -50,6 +62,33 @@ impl App {
     /// How caches may hold delivery.
     pub fn cache_policy(&self) -> CachePolicy {
         CachePolicy { max_age: self.config.cache_max_age }
+    }
+
+    /// Reads what is public, in one state, and says which that is. What is scheduled for now or before is public in
+    /// it: whoever reads first brings it out.
+    ///
+    /// # Errors
+    /// What the work returns, or an error of the door.
+    pub async fn read_public<T, F>(&self, work: F) -> Result<(T, ContentVersion), Problem>
+    where
+        F: FnOnce(&mut Conn) -> Result<T, Problem> + Send + 'static,
+        T: Send + 'static,
+    {
+        let now = self.clock.now();
+        let read = self.db.snapshot(move |conn, version| {
+            if version.is_over(now) {
+                return Ok::<_, Problem>(Err(work));
+            }
+            work(conn).map(|value| Ok((value, version)))
+        });
+        match read.await? {
+            Ok(read) => Ok(read),
+            Err(work) => {
+                (self.promote_due)(self).await;
+                // What could not be brought out holds up nothing.
+                self.db.snapshot(move |conn, version| Ok((work(conn)?, version))).await
+            }
+        }
     }
 
     /// Runs a caller's write, or only rehearses it where `validate_only` was asked for. Whether the caller still

@@ -65,8 +65,7 @@ pub(crate) async fn list_tags(
     app: Data<App>,
     query: ListQuery<NoParameters>,
 ) -> Result<Delivered<ListOf<Tag>>, Problem> {
-    let ((items, page, links), version) =
-        app.db.snapshot(move |conn, version| Ok::<_, Problem>((part(conn, &query)?, version))).await?;
+    let ((items, page, links), version) = app.read_public(move |conn| part(conn, &query)).await?;
     Ok(app.delivered(ListOf { items, page }, version).with_links(links))
 }
 

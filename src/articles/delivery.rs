@@ -70,13 +70,7 @@ pub(super) async fn list_articles(
     query: ListQuery<ListArticles, true>,
 ) -> Result<Delivered<ListOf<ArticleListItem>>, Problem> {
     let state = app.clone();
-    let (list, links, version) = app
-        .db
-        .snapshot(move |conn, version| {
-            let (list, links) = list(conn, &state.config, &query)?;
-            Ok::<_, Problem>((list, links, version))
-        })
-        .await?;
+    let ((list, links), version) = app.read_public(move |conn| list(conn, &state.config, &query)).await?;
     Ok(app.delivered(list, version).with_links(links))
 }
 
@@ -96,10 +90,7 @@ pub(super) async fn get_article(
     Query(query): Query<GetArticle>,
 ) -> Result<Resolved<Article>, Problem> {
     let state = app.clone();
-    let (found, version) = app
-        .db
-        .snapshot(move |conn, version| Ok::<_, Problem>((get(conn, &state.config, &slug, &query)?, version)))
-        .await?;
+    let (found, version) = app.read_public(move |conn| get(conn, &state.config, &slug, &query)).await?;
     Ok(match found {
         Ok(article) => Resolved::Here(app.delivered(article, version)),
         Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}"), version, app.cache_policy()),
@@ -121,13 +112,9 @@ pub(super) async fn list_related_articles(
 ) -> Result<Resolved<RelatedArticles>, Problem> {
     let state = app.clone();
     let (found, version) = app
-        .db
-        .snapshot(move |conn, version| {
-            let found = match present(conn, &state.config, &slug)? {
-                Err(slug) => Err(slug),
-                Ok(row) => Ok(related_to(conn, &state.config, &row, query.limit)?),
-            };
-            Ok::<_, Problem>((found, version))
+        .read_public(move |conn| match present(conn, &state.config, &slug)? {
+            Err(slug) => Ok(Err(slug)),
+            Ok(row) => related_to(conn, &state.config, &row, query.limit).map(Ok),
         })
         .await?;
     Ok(match found {

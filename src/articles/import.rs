@@ -3,7 +3,7 @@
 use super::model::{ArticleId, Content};
 use super::publishing::{self, Prepared, Revision};
 use super::{draft_check, editing, store};
-use crate::auth::{Actor, Credential, Role, SignInId, UserId};
+use crate::auth::{Actor, UserId};
 use crate::changes::{Who, record};
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::Problem;
@@ -28,9 +28,7 @@ impl Import {
         site_language: &str,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        // The program's own content: nothing is hidden from it.
-        let user = by.unwrap_or_else(UserId::generate);
-        let actor = Actor { user, role: Role::Admin, credential: Credential::SignIn(SignInId::generate()) };
+        let actor = Actor::program();
         let faults = draft_check::resolve(conn, &mut content, id, actor, site_language, now)?;
         if !faults.is_empty() {
             return Err(Problem::invalid_body(faults));
@@ -55,7 +53,7 @@ impl Import {
         (row.created_by, row.saved_by) = (by, by);
         store::insert(tx, &row, &revision.content)?;
         record(tx, &editing::event(&row, who, "article.create", now, None))?;
-        publishing::put(tx, row, prepared, who, now)?;
+        publishing::put(tx, row, prepared, who, (now, now))?;
         Ok(())
     }
 }

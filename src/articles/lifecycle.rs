@@ -1,8 +1,8 @@
 //! The life of an article as one pure table: `(state, move, role)` gives the next state or a refusal.
 //!
 //! Whether an article is the caller's own is asked elsewhere; the table knows where an article stands and what a
-//! role may do. What is public is never archived or in the trash, and what is archived or in the trash is not in
-//! review.
+//! role may do. What is public is never archived or in the trash, and what is archived or in the trash is neither in
+//! review nor scheduled.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,12 +24,15 @@ pub enum Visibility {
 }
 
 /// Where an article stands.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and the table is about all of them")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
     /// Whether readers can see it.
     pub visibility: Visibility,
     /// Whether its working copy waits for a decision.
     pub in_review: bool,
+    /// Whether something happens to it at a time.
+    pub scheduled: bool,
     /// Whether it is put away.
     pub archived: bool,
     /// Whether it is in the trash.
@@ -45,12 +48,18 @@ pub enum Move {
     Submit,
     /// Give a submitted one back to who wrote it.
     Return,
-    /// Make a revision public.
+    /// Make a revision public, now or at a time.
     Publish {
         /// Whether it is the working copy: that decides a review.
         present: bool,
+        /// Whether it comes out later.
+        later: bool,
+        /// Whether it goes at a time.
+        goes: bool,
+        /// What is to happen to a schedule that stands.
+        standing: Standing,
     },
-    /// Withdraw what is public.
+    /// Withdraw what is public, and take it off the schedule.
     Unpublish,
     /// Put it away.
     Archive,
@@ -63,6 +72,19 @@ pub enum Move {
     },
     /// Delete it for good.
     Erase,
+}
+
+/// What a publication does to a schedule that stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has said, and the schedule is for the revision that is published: it is that one's new schedule.
+    Same,
+    /// Nobody has said, and the schedule is for another revision.
+    Other,
+    /// It stays.
+    Keep,
+    /// It goes.
+    Cancel,
 }
 
 /// Why a move is refused, and what would allow it.
@@ -85,7 +107,8 @@ impl From<Refusal> for Problem {
 
 impl State {
     /// An article that has only just been made.
-    pub const NEW: Self = Self { visibility: Visibility::None, in_review: false, archived: false, trashed: false };
+    pub const NEW: Self =
+        Self { visibility: Visibility::None, in_review: false, scheduled: false, archived: false, trashed: false };
 
     /// The state after a move by somebody with this role.
     ///
@@ -101,6 +124,7 @@ impl State {
         }
         let is_contributor = role == Role::Contributor;
         let is_public = self.visibility == Visibility::Public;
+        let withdrawn = if is_public { Visibility::Withdrawn } else { self.visibility };
         let conflict = |detail| Err(Refusal::Conflict(detail));
         match step {
             Move::Save if self.in_review && is_contributor => {
@@ -111,28 +135,38 @@ impl State {
             Move::Submit => Ok(Self { in_review: true, ..self }),
             Move::Return if self.in_review => Ok(Self { in_review: false, ..self }),
             Move::Return => conflict("The article is not in review; it can be returned when it has been submitted."),
-            Move::Publish { present } => {
-                Ok(Self { visibility: Visibility::Public, in_review: self.in_review && !present, ..self })
+            Move::Publish { standing: Standing::Other, .. } if self.scheduled => conflict(
+                "Another revision is scheduled; send `schedule` as `keep` or `cancel` to say what is to happen to that.",
+            ),
+            Move::Publish { present, later, goes, standing } => {
+                let visibility = if later { self.visibility } else { Visibility::Public };
+                let scheduled = later || goes || self.scheduled && standing == Standing::Keep;
+                Ok(Self { visibility, in_review: self.in_review && !present, scheduled, ..self })
             }
-            Move::Unpublish if is_public => Ok(Self { visibility: Visibility::Withdrawn, ..self }),
-            Move::Unpublish => conflict("The article is not public, so there is nothing to withdraw."),
-            Move::Archive if is_public => conflict("The article is public; unpublish it first, then archive it."),
+            Move::Unpublish if is_public || self.scheduled => {
+                Ok(Self { visibility: withdrawn, scheduled: false, ..self })
+            }
+            Move::Unpublish => {
+                conflict("The article is neither public nor scheduled, so there is nothing to withdraw.")
+            }
+            Move::Archive if is_public || self.scheduled => {
+                conflict("The article is public or scheduled; unpublish it first, then archive it.")
+            }
             Move::Archive => Ok(Self { archived: true, in_review: false, ..self }),
             Move::Restore => {
                 conflict("The article is neither in the trash nor archived, so there is nothing to restore.")
             }
-            Move::Trash { .. } if is_public && is_contributor => {
+            Move::Trash { .. } if (is_public || self.scheduled) && is_contributor => {
                 Err(Refusal::Forbidden("What is public can be withdrawn by an author of it, an editor or an admin."))
             }
-            Move::Trash { unpublish: false } if is_public => {
-                conflict("The article is public; unpublish it first, or send `unpublish=true`.")
+            Move::Trash { unpublish: false } if is_public || self.scheduled => {
+                conflict("The article is public or scheduled; unpublish it first, or send `unpublish=true`.")
             }
             Move::Trash { .. } if self.in_review && is_contributor => {
                 conflict("The article is in review; it can go to the trash when it has been returned.")
             }
             Move::Trash { .. } => {
-                let visibility = if is_public { Visibility::Withdrawn } else { self.visibility };
-                Ok(Self { visibility, trashed: true, in_review: false, ..self })
+                Ok(Self { visibility: withdrawn, trashed: true, in_review: false, scheduled: false, ..self })
             }
             Move::Erase => conflict("Only what is in the trash can be deleted for good; move it there first."),
         }
@@ -182,12 +216,21 @@ mod tests {
 
     use super::*;
 
-    const MOVES: [Move; 11] = [
+    const fn publish(present: bool, later: bool, goes: bool, standing: Standing) -> Move {
+        Move::Publish { present, later, goes, standing }
+    }
+
+    const MOVES: [Move; 16] = [
         Move::Save,
         Move::Submit,
         Move::Return,
-        Move::Publish { present: true },
-        Move::Publish { present: false },
+        publish(true, false, false, Standing::Same),
+        publish(false, false, false, Standing::Other),
+        publish(false, false, true, Standing::Cancel),
+        publish(true, false, false, Standing::Keep),
+        publish(true, true, false, Standing::Same),
+        publish(false, true, true, Standing::Other),
+        publish(true, true, true, Standing::Cancel),
         Move::Unpublish,
         Move::Archive,
         Move::Restore,
@@ -223,12 +266,15 @@ mod tests {
                 Move::Save => writes && lies_open && (decides || !self.is("in review")),
                 Move::Submit => writes && lies_open && !self.is("in review"),
                 Move::Return => decides && self.is("in review"),
-                Move::Publish { .. } => decides && lies_open,
-                Move::Unpublish => decides && self.is("public"),
-                Move::Archive => decides && lies_open && !self.is("public"),
+                Move::Publish { standing, .. } => {
+                    decides && lies_open && !(self.is("scheduled") && standing == Standing::Other)
+                }
+                Move::Unpublish => decides && (self.is("public") || self.is("scheduled")),
+                Move::Archive => decides && lies_open && !self.is("public") && !self.is("scheduled"),
                 Move::Restore => decides && !lies_open || writes && self.is("trashed"),
                 Move::Trash { unpublish } => {
-                    let may_go = !self.is("public") || unpublish && decides;
+                    let shows = self.is("public") || self.is("scheduled");
+                    let may_go = !shows || unpublish && decides;
                     writes && !self.is("trashed") && may_go && (decides || !self.is("in review"))
                 }
                 Move::Erase => role == Role::Admin && self.is("trashed"),
@@ -240,14 +286,25 @@ mod tests {
                 Move::Save | Move::Erase => {}
                 Move::Submit => self.set("in review", true),
                 Move::Return => self.set("in review", false),
-                Move::Publish { present } => {
-                    self.set("public", true);
-                    self.was_public = true;
+                Move::Publish { present, later, goes, standing } => {
+                    if standing != Standing::Keep {
+                        self.set("scheduled", false);
+                    }
+                    if later || goes {
+                        self.set("scheduled", true);
+                    }
+                    if !later {
+                        self.set("public", true);
+                        self.was_public = true;
+                    }
                     if present {
                         self.set("in review", false);
                     }
                 }
-                Move::Unpublish => self.set("public", false),
+                Move::Unpublish => {
+                    self.set("public", false);
+                    self.set("scheduled", false);
+                }
                 Move::Archive => {
                     self.set("archived", true);
                     self.set("in review", false);
@@ -257,6 +314,7 @@ mod tests {
                 Move::Trash { .. } => {
                     self.set("trashed", true);
                     self.set("public", false);
+                    self.set("scheduled", false);
                     self.set("in review", false);
                 }
             }
@@ -268,8 +326,8 @@ mod tests {
                 (false, true) => Visibility::Withdrawn,
                 (false, false) => Visibility::None,
             };
-            let (in_review, archived) = (self.is("in review"), self.is("archived"));
-            State { visibility, in_review, archived, trashed: self.is("trashed") }
+            let (in_review, scheduled) = (self.is("in review"), self.is("scheduled"));
+            State { visibility, in_review, scheduled, archived: self.is("archived"), trashed: self.is("trashed") }
         }
     }
 
@@ -288,7 +346,7 @@ mod tests {
                 }
                 prop_assert_eq!(state, model.state());
                 let is_away = state.trashed || state.archived;
-                prop_assert!(!is_away || state.visibility != Visibility::Public && !state.in_review);
+                prop_assert!(!is_away || state.visibility != Visibility::Public && !state.in_review && !state.scheduled);
             }
         }
     }
@@ -296,9 +354,10 @@ mod tests {
     #[test]
     fn every_refusal_says_what_would_make_it_possible() {
         for visibility in [Visibility::None, Visibility::Public, Visibility::Withdrawn] {
-            for bits in 0..8 {
-                let (in_review, archived, trashed) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
-                let state = State { visibility, in_review, archived, trashed };
+            for bits in 0..16 {
+                let (in_review, scheduled) = (bits & 1 != 0, bits & 2 != 0);
+                let (archived, trashed) = (bits & 4 != 0, bits & 8 != 0);
+                let state = State { visibility, in_review, scheduled, archived, trashed };
                 for (step, role) in MOVES.iter().flat_map(|step| Role::ALL.map(|role| (*step, role))) {
                     if let Err(Refusal::Forbidden(detail) | Refusal::Conflict(detail)) = state.after(step, role) {
                         assert!(detail.len() > 20 && detail.ends_with('.'), "{step:?} by {role:?} in {state:?}");

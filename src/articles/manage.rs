@@ -9,11 +9,13 @@ use super::editing;
 use super::model::{ArticleId, Content, WorkingCopy};
 use super::moves;
 use super::publishing;
+use super::schedule::{ScheduleChoice, Times};
 use super::views::WorkingCopyListItem;
 use super::working_list::{self, ListWorkingCopies};
 use super::{store, working_copy};
 use crate::auth::{Actor, Caller, EditArticles, PublishArticles};
 use crate::authors;
+use crate::db::Timestamp;
 use crate::http::problem::PRECONDITION_FAILED;
 use crate::http::{
     Body, Created, Draft, IfMatch, Json, ListOf, ListQuery, Managed, MaybeJson, MergePatch, NoParameters, Path,
@@ -43,15 +45,34 @@ pub(super) struct DeleteArticle {
 }
 
 /// Which revision is to be public.
+#[expect(clippy::struct_field_names, reason = "these are the names of the contract")]
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Publish {
     /// The number of the revision that was seen: nobody publishes what they have not seen.
     #[schema(minimum = 1, example = 1)]
     revision: i64,
+    /// When it comes out; now where it is left out, null or past.
+    #[serde(default)]
+    #[schema(inline)]
+    publish_at: Option<Timestamp>,
+    /// When it goes; null or left out where it stays.
+    #[serde(default)]
+    #[schema(inline)]
+    unpublish_at: Option<Timestamp>,
+    /// What is to happen to a schedule that stands; needed where that is for another revision.
+    #[serde(default)]
+    #[schema(inline)]
+    schedule: Option<ScheduleChoice>,
 }
 
 impl Body for Publish {}
+
+impl Publish {
+    fn times(&self) -> Times {
+        Times { publish_at: self.publish_at, unpublish_at: self.unpublish_at, choice: self.schedule }
+    }
+}
 
 /// Where readers of a withdrawn article should go.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -230,11 +251,13 @@ pub(super) async fn delete_article(
 
 /// Publish a revision
 ///
-/// Makes exactly the named revision public, at once, in the place of what was public before. Authors
-/// publish their own articles, editors and admins all.
+/// Makes exactly the named revision public, in the place of what was public before: at once or, with a `publish_at`
+/// in the future, at that time. Until then nothing outside shows a trace of it, and its slug is taken. A schedule
+/// pins its revision: publishing another one meanwhile needs `schedule` to say whether it stays (`keep`) or goes
+/// (`cancel`). Authors publish their own articles, editors and admins all.
 #[utoipa::path(
     post, path = "/api/v1/manage/articles/{id}/publish", tag = "Articles",
-    responses((status = 409, description = "The revision can't be published now: the article is archived or in the trash, an image has no `alt`, the slug is taken, or another public article translates the same original into this language."))
+    responses((status = 409, description = "The revision can't be published: another one is scheduled and `schedule` was not sent, the article is archived or in the trash, an image has no `alt`, the slug is taken, or another public article translates the same original into this language."))
 )]
 pub(super) async fn publish_article(
     caller: Caller<PublishArticles>,
@@ -243,14 +266,15 @@ pub(super) async fn publish_article(
     Query(options): Query<WriteOptions>,
     Json(publish): Json<Publish>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (actor, now, state) = (caller.actor(), app.clock.now(), app.clone());
-    let revision = app.db.read(move |conn| publishing::load(conn, id, publish.revision, actor)).await?;
+    let (actor, now, state, times) = (caller.actor(), app.clock.now(), app.clone(), publish.times());
+    let number = publish.revision;
+    let revision = app.db.read(move |conn| publishing::load(conn, id, number, times, actor, now)).await?;
     let rendered = app.render(&revision.content.body_markdown).await?;
     let prepared = revision.with(rendered);
     let (working_copy, row_version) = app
         .write(actor, options.validate_only, move |tx| {
             let seen_version = store::editable(tx, id, actor)?.row_version;
-            let row = publishing::publish(tx, prepared, actor, now)?;
+            let row = publishing::publish(tx, prepared, times, actor, now)?;
             let row_version = if options.validate_only { seen_version } else { row.row_version };
             Ok((working_copy::load(tx, &state.config, row)?, row_version))
         })
@@ -260,11 +284,11 @@ pub(super) async fn publish_article(
 
 /// Withdraw an article
 ///
-/// Takes it out of delivery at once: its address answers `410` from then on, with the successor if one is
-/// named. Authors withdraw their own articles, editors and admins all.
+/// Takes it out of delivery at once and off the schedule: its address answers `410` from then on, with the successor
+/// if one is named. Of an article that is only scheduled, it cancels that. Authors withdraw their own articles, editors and admins all.
 #[utoipa::path(
     post, path = "/api/v1/manage/articles/{id}/unpublish", tag = "Articles",
-    responses((status = 409, description = "The article is not public."))
+    responses((status = 409, description = "The article is neither public nor scheduled."))
 )]
 pub(super) async fn unpublish_article(
     caller: Caller<PublishArticles>,

@@ -18,12 +18,14 @@ mod moves;
 mod published;
 mod publishing;
 mod related;
+mod schedule;
 mod store;
 mod views;
 mod working_copy;
 mod working_list;
 
 pub(crate) use self::model::{ArticleId, Citation, Content, Seo};
+pub(crate) use self::schedule::promote_due;
 use crate::authors::AuthorId;
 use crate::categories::CategoryId;
 use crate::db::Tx;

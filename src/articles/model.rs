@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::lifecycle::Visibility;
+use super::schedule::ScheduleFailure;
 use crate::authors::{AuthorId, AuthorSummary};
 use crate::categories::{CategoryId, CategorySummary};
 use crate::db::{Id, Timestamp};
@@ -437,6 +438,7 @@ pub struct Review {
 }
 
 /// A working copy that was given back.
+#[expect(clippy::struct_field_names, reason = "these are the names of the contract")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Returned {
     /// When it was returned.
@@ -445,6 +447,18 @@ pub struct Returned {
     pub by: Option<Person>,
     /// What should be done.
     pub note: String,
+}
+
+/// What comes out or goes at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Schedule {
+    /// The revision that comes out, or that is public and goes.
+    #[schema(minimum = 1)]
+    pub revision: i64,
+    /// When it comes out; null where it has.
+    pub publish_at: Option<Timestamp>,
+    /// When it goes; null where it stays.
+    pub unpublish_at: Option<Timestamp>,
 }
 
 /// What is public of an article.
@@ -494,6 +508,10 @@ pub struct WorkingCopy {
     pub review: Option<Review>,
     /// Who returned it from review, and why; null from the next submission on.
     pub returned: Option<Returned>,
+    /// What comes out or goes at a time; null where nothing does.
+    pub schedule: Option<Schedule>,
+    /// What could not be done at its time; null from the next publication or schedule on.
+    pub schedule_failure: Option<ScheduleFailure>,
     /// When it was archived; null where it is not.
     pub archived_at: Option<Timestamp>,
     /// When it was moved to the trash; null where it is not there.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::editing::event;
 use super::lifecycle::Move;
 use super::model::{ArticleId, WorkingCopy};
-use super::store::{self, ArticleRow, Note};
+use super::store::{self, ArticleRow, Remark};
 use super::working_copy;
 use crate::auth::{Actor, Caller, EditArticles, ReviewArticles};
 use crate::changes::record;
@@ -67,7 +67,7 @@ pub(super) async fn submit_article(
     let (actor, now) = (caller.actor(), app.clock.now());
     moved(&app, actor, options, id, move |tx, row| {
         row.state().after(Move::Submit, actor.role)?;
-        let review = Some(Document(Note { at: now, by: actor.user, note: submit.note }));
+        let review = Some(Document(Remark { at: now, by: actor.user, note: submit.note }));
         stored(tx, ArticleRow { review, returned: None, ..row }, actor, "article.submit", now)
     })
     .await
@@ -91,7 +91,7 @@ pub(super) async fn return_article(
     let (actor, now) = (caller.actor(), app.clock.now());
     moved(&app, actor, options, id, move |tx, row| {
         row.state().after(Move::Return, actor.role)?;
-        let returned = Some(Document(Note { at: now, by: actor.user, note: Some(given_back.note) }));
+        let returned = Some(Document(Remark { at: now, by: actor.user, note: Some(given_back.note) }));
         stored(tx, ArticleRow { review: None, returned, ..row }, actor, "article.return", now)
     })
     .await

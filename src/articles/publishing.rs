@@ -5,6 +5,7 @@ use super::editing::event;
 use super::lifecycle::{Move, Visibility};
 use super::model::{ArticleId, Content, published_parts};
 use super::published::{self, PublishedRow, WithdrawnRow};
+use super::schedule::{self, Plan, Times};
 use super::store::{self, ArticleRow};
 use crate::auth::Actor;
 use crate::changes::{PublicChange, Who, record};
@@ -49,10 +50,17 @@ impl Prepared {
     }
 }
 
-/// Loads the revision that is to be public.
-pub(super) fn load(conn: &mut Conn, id: ArticleId, number: i64, actor: Actor) -> Result<Revision, Problem> {
+/// Loads the revision that is to be public, now or later.
+pub(super) fn load(
+    conn: &mut Conn,
+    id: ArticleId,
+    number: i64,
+    times: Times,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<Revision, Problem> {
     let row = store::editable(conn, id, actor)?;
-    row.state().after(Move::Publish { present: row.revision == number }, actor.role)?;
+    row.state().after(times.plan(&row, number, actor.user, now)?.step, actor.role)?;
     let content = store::content(conn, id, number)?.ok_or_else(|| {
         let message = "The article has no revision of this number.";
         Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
@@ -61,7 +69,8 @@ pub(super) fn load(conn: &mut Conn, id: ArticleId, number: i64, actor: Actor) ->
     Ok(Revision { id, number, content })
 }
 
-fn not_ready(faults: Vec<Fault>) -> Result<(), Problem> {
+/// Refuses a revision that lacks something.
+pub(super) fn not_ready(faults: Vec<Fault>) -> Result<(), Problem> {
     if faults.is_empty() {
         return Ok(());
     }
@@ -70,36 +79,46 @@ fn not_ready(faults: Vec<Fault>) -> Result<(), Problem> {
     Err(Problem::new(&CONFLICT, detail).with_faults(faults))
 }
 
-/// Makes the revision public. Publishing what is public already changes nothing.
+/// Makes the revision public, now or later. Asking for what is so already changes nothing.
 pub(super) fn publish(
     tx: &mut Tx<'_>,
     mut prepared: Prepared,
+    times: Times,
     actor: Actor,
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
     let Revision { id, number, content } = &mut prepared.revision;
     let row = store::editable(tx, *id, actor)?;
-    let next = row.state().after(Move::Publish { present: row.revision == *number }, actor.role)?;
-    if row.published_revision == Some(*number) && next == row.state() {
+    let Plan { step, later, schedule } = times.plan(&row, *number, actor.user, now)?;
+    let next = row.state().after(step, actor.role)?;
+    let is_public = row.published_revision == Some(*number);
+    let is_as_asked = row.schedule.as_ref().map(|present| &present.0) == schedule.as_ref();
+    if (later || is_public) && is_as_asked && next == row.state() {
         return Ok(row);
     }
     // An older revision may name what is gone by now.
     not_ready(draft_check::recheck(tx, content, *id, actor)?)?;
     draft_check::settle_slug(tx, &mut content.clone(), row.id, actor)?;
+    let review = row.review.clone().filter(|_| next.in_review);
+    let row = ArticleRow { review, ..row };
+    if later || is_public {
+        return schedule::set(tx, row, schedule, content, actor.who(), now);
+    }
     check_translation(tx, &prepared.revision)?;
-    put(tx, row, prepared, actor.who(), now)
+    let row = if is_as_asked { row } else { schedule::clear(tx, row)?.with_schedule(schedule, None) };
+    put(tx, row, prepared, actor.who(), (now, now))
 }
 
-/// Stores what is public and says so in both logs.
+/// Stores what is public and says so in both logs; `at` is when it came out, `now` when that is done.
 pub(super) fn put(
     tx: &mut Tx<'_>,
     row: ArticleRow,
     prepared: Prepared,
     who: Who,
-    now: Timestamp,
+    (at, now): (Timestamp, Timestamp),
 ) -> Result<ArticleRow, Problem> {
     let never = Timestamp::from_unix_millis(0);
-    let first_published_at = if row.first_published_at == never { now } else { row.first_published_at };
+    let first_published_at = if row.first_published_at == never { at } else { row.first_published_at };
     let Prepared { revision: Revision { number, content, .. }, rendered } = prepared;
     let (summary, body) = published_parts(content.clone(), rendered);
     let public = PublishedRow {
@@ -109,18 +128,19 @@ pub(super) fn put(
         title_key: text::sort_key(&content.title),
         translation_root: content.translation_of.unwrap_or(row.id),
         published_at: content.published_at.unwrap_or(first_published_at),
-        updated_at: now,
+        updated_at: at,
         summary: Document(summary),
     };
     let was_public = row.state().visibility == Visibility::Public;
     let change = if was_public { PublicChange::updated(&public.slug) } else { PublicChange::created(&public.slug) };
     published::put(tx, &public, body)?;
-    store::write_published_references(tx, row.id, Some(&content))?;
+    store::write_pinned_references(tx, row.id, "published", Some(&content))?;
     let review = row.review.filter(|_| row.revision != number);
     let row = ArticleRow {
         row_version: row.row_version + 1,
         published_revision: Some(number),
         review,
+        schedule_failure: None,
         first_published_at,
         published_at: public.published_at,
         withdrawn_at: None,
@@ -132,7 +152,7 @@ pub(super) fn put(
 }
 
 /// Of one original there is one public article in each language.
-fn check_translation(tx: &mut Tx<'_>, revision: &Revision) -> Result<(), Problem> {
+pub(super) fn check_translation(tx: &mut Tx<'_>, revision: &Revision) -> Result<(), Problem> {
     let root = revision.content.translation_of.unwrap_or(revision.id);
     let language = revision.content.language.clone().unwrap_or_default();
     match published::translation_in(tx, root, &language, revision.id)? {
@@ -156,7 +176,7 @@ pub(super) fn successor(conn: &mut Conn, id: ArticleId, name: Option<&str>) -> R
     }
 }
 
-/// Takes an article out of delivery.
+/// Takes an article out of delivery and off the schedule.
 pub(super) fn unpublish(
     tx: &mut Tx<'_>,
     row: ArticleRow,
@@ -165,16 +185,29 @@ pub(super) fn unpublish(
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
     row.state().after(Move::Unpublish, actor.role)?;
-    withdraw(tx, row, successor_id, actor, now)
+    if row.published_revision.is_some() {
+        return withdraw(tx, row, successor_id, actor.who(), now);
+    }
+    if successor_id.is_some() {
+        let message = "The article is not public, so nobody has to be led elsewhere.";
+        return Err(Problem::invalid_body(vec![Fault::body("/successor", "not_public", message)]));
+    }
+    let row = schedule::clear(tx, row)?;
+    let row = ArticleRow { row_version: row.row_version + 1, ..row };
+    store::update(tx, &row)?;
+    record(tx, &event(&row, actor.who(), "article.unschedule", now, None))?;
+    Ok(row)
 }
 
-fn withdraw(
+/// Takes a public article out of delivery, and off the schedule.
+pub(super) fn withdraw(
     tx: &mut Tx<'_>,
     row: ArticleRow,
     successor_id: Option<ArticleId>,
-    actor: Actor,
+    who: Who,
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
+    let row = schedule::clear(tx, row)?;
     let public = published::by_id(tx, row.id)?.ok_or_else(|| Problem::internal("a public article is not published"))?;
     published::remove(tx, row.id)?;
     let slug = public.slug;
@@ -182,10 +215,10 @@ fn withdraw(
         tx,
         &WithdrawnRow { article_id: row.id, slug: slug.clone(), withdrawn_at: now, successor_id },
     )?;
-    store::write_published_references(tx, row.id, None)?;
+    store::write_pinned_references(tx, row.id, "published", None)?;
     let row = ArticleRow { row_version: row.row_version + 1, published_revision: None, withdrawn_at: Some(now), ..row };
     store::update(tx, &row)?;
-    record(tx, &event(&row, actor.who(), "article.unpublish", now, Some(PublicChange::removed(slug))))?;
+    record(tx, &event(&row, who, "article.unpublish", now, Some(PublicChange::removed(slug))))?;
     Ok(row)
 }
 
@@ -198,7 +231,10 @@ pub(super) fn trash(
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
     row.state().after(Move::Trash { unpublish }, actor.role)?;
-    let row = if row.published_revision.is_some() { withdraw(tx, row, None, actor, now)? } else { row };
+    let row = match row.published_revision {
+        Some(_) => withdraw(tx, row, None, actor.who(), now)?,
+        None => schedule::clear(tx, row)?,
+    };
     let row = ArticleRow { row_version: row.row_version + 1, trashed_at: Some(now), review: None, ..row };
     store::update(tx, &row)?;
     record(tx, &event(&row, actor.who(), "article.trash", now, None))?;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::lifecycle::{State, Visibility};
 use super::model::{ArticleId, Content, Person, from_stored, stored};
+use super::schedule::{ScheduleFailure, Scheduled};
 use crate::auth::{Actor, UserId, api_keys};
 use crate::authors;
 use crate::db::{Conn, Document, Id, Timestamp, Tx};
@@ -33,8 +34,12 @@ pub struct ArticleRow {
     pub published_at: Timestamp,
     pub withdrawn_at: Option<Timestamp>,
     pub archived_at: Option<Timestamp>,
-    pub review: Option<Document<Note>>,
-    pub returned: Option<Document<Note>>,
+    pub review: Option<Document<Remark>>,
+    pub returned: Option<Document<Remark>>,
+    pub schedule: Option<Document<Scheduled>>,
+    pub due_at: Option<Timestamp>,
+    pub scheduled_slug: Option<String>,
+    pub schedule_failure: Option<Document<ScheduleFailure>>,
     pub trashed_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub created_by: Option<UserId>,
@@ -44,7 +49,7 @@ pub struct ArticleRow {
 
 /// What somebody said of a working copy in its review.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub struct Remark {
     pub at: Timestamp,
     pub by: UserId,
     pub note: Option<String>,
@@ -61,6 +66,7 @@ impl ArticleRow {
         State {
             visibility,
             in_review: self.review.is_some(),
+            scheduled: self.schedule.is_some(),
             archived: self.archived_at.is_some(),
             trashed: self.trashed_at.is_some(),
         }
@@ -156,7 +162,7 @@ pub(super) fn resolve_replaced(conn: &mut Conn, contents: &mut [Content]) -> Res
     Ok(())
 }
 
-/// Which article, other than `id`, has a slug: as its working copy's or as its public one.
+/// Which article, other than `id`, has a slug: as its working copy's, its public one, or that of what comes out.
 pub(super) fn slug_holder(conn: &mut Conn, slug: &str, id: ArticleId) -> Result<Option<ArticleRow>, Problem> {
     let working: Option<ArticleId> = articles::table
         .filter(articles::slug.eq(slug))
@@ -170,7 +176,13 @@ pub(super) fn slug_holder(conn: &mut Conn, slug: &str, id: ArticleId) -> Result<
         .select(published_articles::article_id)
         .first(conn)
         .optional()?;
-    match working.or(public) {
+    let coming: Option<ArticleId> = articles::table
+        .filter(articles::scheduled_slug.eq(slug))
+        .filter(articles::id.ne(id))
+        .select(articles::id)
+        .first(conn)
+        .optional()?;
+    match working.or(public).or(coming) {
         Some(holder) => by_id(conn, holder),
         None => Ok(None),
     }
@@ -246,7 +258,7 @@ fn write_references(tx: &mut Tx<'_>, id: ArticleId, content: &Content) -> Result
     diesel::delete(
         article_references::table
             .filter(article_references::article_id.eq(id))
-            .filter(article_references::kind.ne("published")),
+            .filter(article_references::kind.ne_all(PINNED)),
     )
     .execute(&mut **tx)?;
     let authors = content.author_ids().into_iter().map(|id| ("author", id.bytes()));
@@ -257,23 +269,27 @@ fn write_references(tx: &mut Tx<'_>, id: ArticleId, content: &Content) -> Result
     insert_references(tx, id, references)
 }
 
-/// Remembers whom the public revision names, so that they count as in use; none after a withdrawal.
-pub(super) fn write_published_references(
+/// What names somebody beside the working copy: the public revision and the one that comes out.
+const PINNED: [&str; 2] = ["published", "scheduled"];
+
+/// Remembers whom a pinned revision names, so that they count as in use; none where it is not pinned any more.
+pub(super) fn write_pinned_references(
     tx: &mut Tx<'_>,
     id: ArticleId,
+    kind: &'static str,
     content: Option<&Content>,
 ) -> Result<(), Problem> {
     diesel::delete(
         article_references::table
             .filter(article_references::article_id.eq(id))
-            .filter(article_references::kind.eq("published")),
+            .filter(article_references::kind.eq(kind)),
     )
     .execute(&mut **tx)?;
     let Some(content) = content else { return Ok(()) };
     let mut targets: Vec<Vec<u8>> = content.author_ids().into_iter().map(Id::bytes).collect();
     targets.extend(content.category_ids().into_iter().map(Id::bytes));
     targets.extend(content.reviewer_id().map(Id::bytes));
-    insert_references(tx, id, targets.into_iter().map(|target| ("published", target)).collect())
+    insert_references(tx, id, targets.into_iter().map(|target| (kind, target)).collect())
 }
 
 fn insert_references(tx: &mut Tx<'_>, id: ArticleId, references: Vec<(&'static str, Vec<u8>)>) -> Result<(), Problem> {

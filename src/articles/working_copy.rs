@@ -6,7 +6,7 @@ use actix_web::web::Data;
 
 use super::assemble::resolve_links;
 use super::lifecycle::Visibility;
-use super::model::{Content, Expanded, Publication, Returned, Review, WorkingCopy};
+use super::model::{Content, Expanded, Publication, Returned, Review, Schedule, WorkingCopy};
 use super::published;
 use super::store::{self, ArticleRow};
 use crate::auth::UserId;
@@ -101,6 +101,12 @@ pub(super) fn assemble(
             by: people.get(&said.by).cloned(),
             note: said.note.unwrap_or_default(),
         }),
+        schedule: row.schedule.map(|Document(schedule)| Schedule {
+            revision: schedule.revision,
+            publish_at: schedule.publish_at,
+            unpublish_at: schedule.unpublish_at,
+        }),
+        schedule_failure: row.schedule_failure.map(|Document(failure)| failure),
         archived_at: row.archived_at,
         trashed_at: row.trashed_at,
         created_at: row.created_at,

@@ -21,7 +21,7 @@ use crate::text::canonical_language;
 pub(super) struct ListWorkingCopies {
     /// Only articles with one of these statuses; without it, all but the trashed.
     #[serde(default)]
-    #[param(inline, max_items = 6)]
+    #[param(inline, max_items = 7)]
     status: Vec<Status>,
     /// Only articles that name one of these authors, by id or slug.
     #[serde(default)]
@@ -61,6 +61,8 @@ pub(super) enum Status {
     Draft,
     /// Somebody asked for it to be published.
     InReview,
+    /// A revision of it comes out at a time.
+    Scheduled,
     /// It is public.
     Published,
     /// It was public and is no more, and lies neither in the archive nor in the trash.
@@ -78,6 +80,7 @@ impl Status {
                 "(published_revision IS NULL AND withdrawn_at IS NULL AND archived_at IS NULL AND trashed_at IS NULL)"
             }
             Self::InReview => "review IS NOT NULL",
+            Self::Scheduled => "scheduled_slug IS NOT NULL",
             Self::Archived => "(archived_at IS NOT NULL AND trashed_at IS NULL)",
             Self::Published => "published_revision IS NOT NULL",
             Self::Withdrawn => {

@@ -182,6 +182,13 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The program itself, for rules about single resources: nothing is hidden from it. It is no caller, and no log
+    /// names it so.
+    pub fn program() -> Self {
+        let credential = Credential::SignIn(SignInId::generate());
+        Self { user: UserId::generate(), role: Role::Admin, credential }
+    }
+
     /// Who it is, for the logs.
     pub fn who(self) -> Who {
         match self.credential {

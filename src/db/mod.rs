@@ -18,13 +18,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use diesel::dsl;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 
 use self::door::Door;
 pub use self::types::{Document, Id, Timestamp};
 use crate::clock::Clock;
-use crate::schema::content_version;
+use crate::schema::{articles, content_version};
 
 /// The connection that every store function takes.
 pub type Conn = SqliteConnection;
@@ -72,14 +73,22 @@ pub struct ContentVersion {
     pub number: i64,
     /// When the newest of them was made.
     pub changed_at: Timestamp,
+    /// When what is scheduled makes it another; none where nothing is.
+    pub ends_at: Option<Timestamp>,
 }
 
 impl ContentVersion {
+    /// Whether what is scheduled has made it another by now.
+    pub fn is_over(self, now: Timestamp) -> bool {
+        self.ends_at.is_some_and(|at| at <= now)
+    }
+
     fn current(conn: &mut Conn) -> QueryResult<Self> {
+        let next_due = articles::table.select(dsl::min(articles::due_at)).single_value();
         content_version::table
-            .select((content_version::version, content_version::changed_at))
+            .select((content_version::version, content_version::changed_at, next_due))
             .first(conn)
-            .map(|(number, changed_at)| Self { number, changed_at })
+            .map(|(number, changed_at, ends_at)| Self { number, changed_at, ends_at })
     }
 
     /// Says when the present state came into being: at its commit, whenever its request began, and never before

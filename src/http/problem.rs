@@ -280,6 +280,16 @@ impl Problem {
         self.kind == kind
     }
 
+    /// Whether the fault is in what was asked, not in the server.
+    pub fn is_clients(&self) -> bool {
+        self.kind.status.is_client_error()
+    }
+
+    /// What happened, in a sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The faults that it lists.
     pub fn faults(&self) -> &[Fault] {
         &self.faults

@@ -12,41 +12,41 @@ const ARTICLES: &str = "/api/v1/manage/articles";
 const MARKER: &str = "quetzalcoatlus";
 
 /// An article that somebody works on.
-struct Work {
-    client: Client,
-    path: String,
-    id: String,
+pub(crate) struct Work {
+    pub client: Client,
+    pub path: String,
+    pub id: String,
 }
 
 impl Work {
-    fn begin(client: Client, body: &Value) -> Self {
+    pub(crate) fn begin(client: Client, body: &Value) -> Self {
         let article = client.post(ARTICLES, body).expect(201).json();
         let id = article["id"].as_str().unwrap().to_owned();
         Self { client, path: format!("{ARTICLES}/{id}"), id }
     }
 
     /// Tries a move as somebody.
-    fn try_as(&self, caller: &Client, step: &str, body: &Value) -> Response {
+    pub(crate) fn try_as(&self, caller: &Client, step: &str, body: &Value) -> Response {
         caller.post(&format!("{}/{step}", self.path), body)
     }
 
     /// Makes a move, and gives the working copy.
     #[track_caller]
-    fn does(&self, step: &str, body: &Value) -> Value {
+    pub(crate) fn does(&self, step: &str, body: &Value) -> Value {
         self.try_as(&self.client, step, body).expect(200).json()
     }
 
-    fn now(&self) -> Value {
+    pub(crate) fn now(&self) -> Value {
         self.client.get(&self.path).expect(200).json()
     }
 
     /// Publishes the working copy.
     #[track_caller]
-    fn publish(&self) -> Value {
+    pub(crate) fn publish(&self) -> Value {
         self.does("publish", &json!({ "revision": self.now()["revision"] }))
     }
 
-    fn delete(&self, caller: &Client, query: &str) -> Response {
+    pub(crate) fn delete(&self, caller: &Client, query: &str) -> Response {
         caller.delete(&format!("{}{query}", self.path), "*")
     }
 }
@@ -67,7 +67,7 @@ fn what_is_submitted_is_read_only_for_its_contributor_until_it_is_returned() {
     assert_eq!(submitted["review"]["note"], "Please check\nthe doses.");
     assert_eq!(submitted["review"]["by"]["id"], account.id.to_string());
     assert_eq!(last_audit_event(&server, "article.submit").0, by_account(&account));
-    assert_eq!(with_status(&editor, "in_review"), [work.id.clone()]);
+    assert_eq!(with_status(&editor, "in_review"), [work.id.as_str()]);
 
     let refused = work.client.patch(&work.path, "*", &json!({ "title": "Changed" }));
     assert!(refused.refused(409, "conflict").detail().contains("return"), "{}", refused.shown());
@@ -132,7 +132,7 @@ fn what_is_archived_stays_as_it_is_until_it_is_restored() {
         let refused = work.try_as(&work.client, step, &body);
         assert!(refused.refused(409, "conflict").detail().contains("archive"), "{}", refused.shown());
     }
-    assert_eq!(with_status(&work.client, "archived"), [work.id.clone()]);
+    assert_eq!(with_status(&work.client, "archived"), [work.id.as_str()]);
     assert!(with_status(&work.client, "withdrawn").is_empty());
     let all = work.client.get(ARTICLES).expect(200).json();
     assert_eq!(all["items"].as_array().unwrap().len(), 1, "without a filter, all but the trashed");
@@ -270,6 +270,8 @@ fn nothing_that_is_not_public_shows_outside() {
         withdrawn.does("unpublish", &json!({}));
     }
     works[5].does("archive", &json!({}));
+    let tomorrow = server.app.clock.now().plus_seconds(24 * 3600);
+    works[0].does("publish", &json!({ "revision": 1, "publish_at": tomorrow.to_string() }));
 
     let reader = server.anonymous();
     for path in [
