@@ -7,6 +7,7 @@
 
 mod assemble;
 mod delivery;
+mod diff;
 mod draft_check;
 mod editing;
 mod filters;
@@ -18,6 +19,7 @@ mod moves;
 mod published;
 mod publishing;
 mod related;
+mod revisions;
 mod schedule;
 mod store;
 mod views;
@@ -39,6 +41,10 @@ pub(crate) fn operations() -> Operations {
         __path_publish_article, __path_unpublish_article, __path_update_article,
     };
     use self::moves::{__path_archive_article, __path_restore_article, __path_return_article, __path_submit_article};
+    use self::revisions::{
+        __path_diff_revisions, __path_get_revision, __path_list_revisions, __path_name_revision,
+        __path_restore_revision,
+    };
     Operations::new()
         .operation(__path_list_articles, delivery::list_articles)
         .operation(__path_get_article, delivery::get_article)
@@ -54,6 +60,11 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_return_article, moves::return_article)
         .operation(__path_archive_article, moves::archive_article)
         .operation(__path_restore_article, moves::restore_article)
+        .operation(__path_list_revisions, revisions::list_revisions)
+        .operation(__path_get_revision, revisions::get_revision)
+        .operation(__path_diff_revisions, revisions::diff_revisions)
+        .operation(__path_name_revision, revisions::name_revision)
+        .operation(__path_restore_revision, revisions::restore_revision)
         .optional_members("Article", views::LARGEST)
         .optional_members("ArticleListItem", views::LARGE)
 }

@@ -26,6 +26,7 @@ mod openapi;
 mod ops;
 mod policy;
 mod problems;
+mod revisions;
 mod schedule;
 mod second_factor;
 mod sessions;

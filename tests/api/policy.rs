@@ -51,6 +51,11 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("return_article", PUBLISHERS),
     ("archive_article", PUBLISHERS),
     ("restore_article", WRITERS),
+    ("list_revisions", WRITERS),
+    ("get_revision", WRITERS),
+    ("diff_revisions", WRITERS),
+    ("name_revision", WRITERS),
+    ("restore_revision", WRITERS),
     ("list_authors", PUBLIC),
     ("get_author", PUBLIC),
     ("list_managed_authors", WRITERS),
@@ -162,6 +167,7 @@ impl Operation {
             .path
             .replace("{id}", "not-an-id")
             .replace("{session_id}", "not-an-id")
+            .replace("{number}", "0")
             .replace("{slug}", "NOT A SLUG".replace(' ', "%20").as_str());
         let mut request = client.request(&self.method, &format!("{path}?no_such_parameter=1"));
         if self.value.get("requestBody").is_some() {

@@ -490,6 +490,23 @@ fn a_path_of_strange_characters_is_not_found() {
 }
 
 #[test]
+fn the_instance_of_a_problem_is_a_uri_reference_whatever_the_path_was() {
+    let server = TestServer::start();
+    for (path, instance) in [
+        ("/nothing{a}|b^c", "/nothing%7Ba%7D%7Cb%5Ec"),
+        ("/100%", "/100%25"),
+        ("/%zz%2", "/%25zz%252"),
+        ("/%41%c3%a9", "/%41%c3%a9"),
+        ("/a;b=c:d@e!$&'()*+,~-._", "/a;b=c:d@e!$&'()*+,~-._"),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let (status, answer) = server.anonymous().raw_answer(request.as_bytes());
+        assert_eq!(status, 404, "{path}: {answer}");
+        assert!(answer.contains(&format!("\"instance\":\"{instance}\"")), "{path}: {answer}");
+    }
+}
+
+#[test]
 fn a_wrong_method_is_refused_with_allow() {
     let server = TestServer::start();
     let admin = server.signed_in(Role::Admin);
