@@ -69,12 +69,22 @@ pub enum SubjectKind {
     SignIn,
     /// An API key.
     ApiKey,
+    /// The key that signs access tokens.
+    SigningKey,
 }
 
 impl SubjectKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Article, Self::Author, Self::Category, Self::Site, Self::User, Self::SignIn, Self::ApiKey];
+    pub const ALL: [Self; 8] = [
+        Self::Article,
+        Self::Author,
+        Self::Category,
+        Self::Site,
+        Self::User,
+        Self::SignIn,
+        Self::ApiKey,
+        Self::SigningKey,
+    ];
 
     /// The kind's name in both logs.
     pub const fn name(self) -> &'static str {
@@ -86,6 +96,7 @@ impl SubjectKind {
             Self::User => "user",
             Self::SignIn => "sign_in",
             Self::ApiKey => "api_key",
+            Self::SigningKey => "signing_key",
         }
     }
 }

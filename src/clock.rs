@@ -1,8 +1,8 @@
 //! The time, from one place: tests move it, and what must not jump is told by whoever keeps it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::db::Timestamp;
 
@@ -17,6 +17,14 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_unix_millis(millis.saturating_add(self.offset_millis.load(Ordering::Relaxed)))
+    }
+
+    /// A moment that only ever comes after the one before, however the clock is set: for what is measured within
+    /// one run of the program.
+    pub fn steady(&self) -> Timestamp {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let millis = i64::try_from(START.elapsed().as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_unix_millis(millis.saturating_add(self.offset_millis.load(Ordering::Relaxed)))
     }
 

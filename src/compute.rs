@@ -1,13 +1,14 @@
 //! Work that keeps a processor busy for long: on threads of its own, so that neither requests nor the database
 //! wait for it.
 //!
-//! A pool is a few threads behind one bounded queue; past the bound a caller is told at once. A job whose caller
+//! A pool is a few threads behind two bounded queues, one of them served first; past the bound a caller is told at
+//! once. A job whose caller
 //! has gone is not begun, and no more jobs run at a time than there are threads, whoever vanishes.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::oneshot;
@@ -19,25 +20,39 @@ type Panic = Box<dyn Any + Send>;
 
 /// A pool of threads.
 pub struct Pool {
-    jobs: SyncSender<Job>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    jobs: Mutex<Jobs>,
+    came: Condvar,
+    /// How many of each kind may wait.
+    bound: usize,
+}
+
+#[derive(Default)]
+struct Jobs {
+    first: VecDeque<Job>,
+    usual: VecDeque<Job>,
+    is_over: bool,
 }
 
 impl Pool {
-    /// Starts the threads; `queue` jobs may wait.
+    /// Starts the threads; `queue` jobs of each kind may wait.
     ///
     /// # Errors
     /// Where the system gives no thread.
     pub fn new(name: &str, threads: usize, queue: usize) -> Result<Self, String> {
-        let (jobs, receiver) = sync_channel::<Job>(queue);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let shared = Arc::new(Shared { jobs: Mutex::default(), came: Condvar::new(), bound: queue });
+        let pool = Self { shared };
         for _ in 0..threads.max(1) {
-            let receiver = Arc::clone(&receiver);
+            let shared = Arc::clone(&pool.shared);
             thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || serve(&receiver))
+                .spawn(move || shared.serve())
                 .map_err(|error| format!("a thread did not start: {error}"))?;
         }
-        Ok(Self { jobs })
+        Ok(pool)
     }
 
     /// Runs `work` on one of the threads.
@@ -48,6 +63,25 @@ impl Pool {
     /// # Panics
     /// Carries a panic of `work` over to the caller.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        self.run_in(|jobs| &mut jobs.usual, work).await
+    }
+
+    /// Like [`Pool::run`], before whatever waits there.
+    ///
+    /// # Errors
+    /// `503` where too many such jobs wait already.
+    ///
+    /// # Panics
+    /// Carries a panic of `work` over to the caller.
+    pub async fn run_first<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        self.run_in(|jobs| &mut jobs.first, work).await
+    }
+
+    async fn run_in<T: Send + 'static>(
+        &self,
+        queue: fn(&mut Jobs) -> &mut VecDeque<Job>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let (sender, receiver) = oneshot::channel::<Result<T, Panic>>();
         let span = tracing::Span::current();
         let job: Job = Box::new(move || {
@@ -55,11 +89,51 @@ impl Pool {
                 drop(sender.send(span.in_scope(|| catch_unwind(AssertUnwindSafe(work)))));
             }
         });
-        self.jobs.try_send(job).map_err(|_| Problem::overloaded())?;
+        self.shared.add(queue, job)?;
         match receiver.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => resume_unwind(panic),
             Err(_) => Err(Problem::overloaded()),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().is_over = true;
+        self.shared.came.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, queue: fn(&mut Jobs) -> &mut VecDeque<Job>, job: Job) -> Result<(), Problem> {
+        let mut jobs = self.lock();
+        let waiting = queue(&mut jobs);
+        if waiting.len() >= self.bound {
+            return Err(Problem::overloaded());
+        }
+        waiting.push_back(job);
+        self.came.notify_one();
+        Ok(())
+    }
+
+    fn serve(&self) {
+        let mut jobs = self.lock();
+        loop {
+            let next = jobs.first.pop_front();
+            if let Some(job) = next.or_else(|| jobs.usual.pop_front()) {
+                drop(jobs);
+                job();
+                jobs = self.lock();
+            } else if jobs.is_over {
+                return;
+            } else {
+                jobs = self.came.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
 }
@@ -69,17 +143,10 @@ pub fn half_of_the_processors() -> usize {
     thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1))
 }
 
-fn serve(jobs: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        job();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::sync_channel;
 
     use futures_util::FutureExt;
 
@@ -111,6 +178,26 @@ mod tests {
         assert!(first.await.unwrap().is_err());
         assert_eq!(pool.run(|| 7).await.unwrap(), 7);
         assert_eq!(begun.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_goes_first_waits_for_no_other_queue() {
+        let pool = Pool::new("test", 1, 8).unwrap();
+        let (release, held) = sync_channel::<()>(0);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut busy = Box::pin(pool.run(move || held.recv().is_ok()));
+        assert!((&mut busy).now_or_never().is_none());
+        let note = |name: &'static str| {
+            let order = Arc::clone(&order);
+            move || order.lock().unwrap().push(name)
+        };
+        let (mut one, mut two) = (Box::pin(pool.run(note("usual"))), Box::pin(pool.run(note("usual"))));
+        assert!((&mut one).now_or_never().is_none() && (&mut two).now_or_never().is_none());
+        let mut first = Box::pin(pool.run_first(note("first")));
+        assert!((&mut first).now_or_never().is_none());
+        drop(release);
+        let _ = tokio::join!(busy, one, two, first);
+        assert_eq!(*order.lock().unwrap(), ["first", "usual", "usual"]);
     }
 
     #[tokio::test]

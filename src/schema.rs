@@ -224,6 +224,7 @@ table! {
     spent_refresh_tokens (hash) {
         hash -> Binary,
         sign_in_id -> Binary,
+        spent_at -> BigInt,
     }
 }
 

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 pub use self::rules::{check_email, check_name, check_password};
 use self::store::UserRow;
 pub use self::store::{
-    change_own, check_there, count, email_and_name, end_sign_ins, id_of, insert, list_all, redeem_password,
+    audit, change_own, check_there, count, email_and_name, end_sign_ins, id_of, insert, list_all, redeem_password,
     set_disabled, set_password,
 };
 use crate::auth::password_links::{self, PasswordLink};

@@ -23,6 +23,10 @@ const MOST_USER_AGENT: usize = 200;
 pub(crate) struct Client {
     /// Its network: an IPv4 address, or the first half of an IPv6 one, since who has one has all of that.
     pub(crate) network: Vec<u8>,
+    /// The wider network of an IPv6 one, which many of them may belong to.
+    pub(crate) wide_network: Option<Vec<u8>>,
+    /// Whether the address is a client's: where it is that of a trusted proxy, it may be anybody's.
+    pub(crate) is_certain: bool,
     /// What it calls itself.
     pub(crate) user_agent: Option<String>,
 }
@@ -64,7 +68,12 @@ impl FromRequest for Client {
         let address = client_address(peer, req.headers(), trusted);
         let user_agent = req.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
         let user_agent = user_agent.map(|text| text.chars().take(MOST_USER_AGENT).collect());
-        ready(Ok(Self { network: network(address), user_agent }))
+        ready(Ok(Self {
+            network: network(address),
+            wide_network: wide_network(address),
+            is_certain: !trusted(address),
+            user_agent,
+        }))
     }
 }
 
@@ -113,9 +122,9 @@ fn walk(peer: IpAddr, hops: &[Option<IpAddr>], trusted: &impl Fn(IpAddr) -> bool
 
 /// The addresses of a header, the client's end first; what names none is a hop that leads no further.
 fn hops(headers: &HeaderMap, name: &str, read: impl Fn(&str) -> Option<IpAddr>) -> Vec<Option<IpAddr>> {
-    let values = headers.get_all(name).map(|value| value.to_str().unwrap_or_default().to_owned());
-    let values: Vec<String> = values.collect();
-    values.iter().flat_map(|value| value.split(',')).map(|hop| read(hop.trim())).collect()
+    let elements = headers.get_all(name).flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    // An unreadable element hides no other one.
+    elements.map(|element| std::str::from_utf8(element).ok().and_then(|text| read(text.trim()))).collect()
 }
 
 /// An address, maybe with brackets and a port.
@@ -138,6 +147,14 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     plain(&element.split(';').find_map(pair)?)
 }
 
+/// The wider network, whose holder has as many of the others as they like.
+fn wide_network(address: IpAddr) -> Option<Vec<u8>> {
+    match address.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address.octets()[..6].to_vec()),
+    }
+}
+
 /// What shares a limit.
 fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
@@ -154,9 +171,14 @@ mod tests {
     use crate::config::Network;
 
     fn address(peer: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let bytes: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        address_of_bytes(peer, &bytes)
+    }
+
+    fn address_of_bytes(peer: &str, headers: &[(&'static str, &[u8])]) -> String {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            map.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
         }
         let trusted: Vec<Network> = vec!["10.0.0.0/8".parse().unwrap(), "127.0.0.1".parse().unwrap()];
         let trusts = |address| trusted.iter().any(|network| network.contains(address));
@@ -179,6 +201,12 @@ mod tests {
         let twice = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "203.0.113.9")];
         assert_eq!(address("10.0.0.1", &twice), "203.0.113.9");
         assert_eq!(address("10.0.0.1", &[("x-forwarded-for", "1.1.1.1, rubbish")]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_can_not_be_read_hides_nothing_else() {
+        let forged: &[u8] = b"\xff, 203.0.113.51";
+        assert_eq!(address_of_bytes("10.0.0.1", &[("x-forwarded-for", forged)]), "203.0.113.51");
     }
 
     #[test]

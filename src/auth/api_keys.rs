@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-pub(crate) use self::store::{name, names, role_now};
+pub(crate) use self::store::{name, names, revoke_all_of, role_now};
 use super::address::Client;
 use super::me::check_current;
 use super::secrets::token_hash;
@@ -193,7 +193,8 @@ pub(super) async fn authenticate(app: &App, key: &str, now: Timestamp) -> Result
         return Err(unauthenticated(true));
     }
     let hash = token_hash(key);
-    let row = app.db.read(move |conn| store::usable(conn, hash, now)).await?;
+    let needing = app.config.second_factor_roles.clone();
+    let row = app.db.read(move |conn| store::usable(conn, &needing, hash, now)).await?;
     let row = row.ok_or_else(|| unauthenticated(true))?;
     if row.last_used_at.is_none_or(|at| now >= at.plus_seconds(super::sign_ins::USE_SECONDS)) {
         store::note_use(app, row.id, now);

@@ -20,6 +20,8 @@ const CAPACITY: usize = 50_000;
 
 /// Sign-ins, redemptions and whatever else checks a password: by network.
 const LOGIN: RatePolicy = RatePolicy { name: "sign-in", quota: 30, window_seconds: 60 };
+/// The same by the wider network of IPv6 addresses: who has one has thousands of the others.
+const WIDE_LOGIN: RatePolicy = RatePolicy { name: "sign-in-wide", quota: 120, window_seconds: 60 };
 /// Refreshes by network: a whole clinic may share one.
 const REFRESH: RatePolicy = RatePolicy { name: "refresh", quota: 300, window_seconds: 60 };
 /// Wrong passwords for one email.
@@ -34,6 +36,7 @@ pub type LimitKey = [u8; 32];
 pub struct Limits {
     on: bool,
     logins: Rate,
+    wide_logins: Rate,
     refreshes: Rate,
     emails: Arc<Attempts>,
 }
@@ -66,15 +69,32 @@ impl Drop for Attempt {
 impl Limits {
     /// Limits that hold, or do not where they are switched off.
     pub fn new(on: bool) -> Self {
-        Self { on, logins: Rate::new(LOGIN), refreshes: Rate::new(REFRESH), emails: Arc::default() }
+        Self {
+            on,
+            logins: Rate::new(LOGIN),
+            wide_logins: Rate::new(WIDE_LOGIN),
+            refreshes: Rate::new(REFRESH),
+            emails: Arc::default(),
+        }
     }
 
-    /// Admits a sign-in, or whatever else checks a password or a link, from a network.
+    /// Admits a sign-in, or whatever else checks a password or a link, from a network and the wider one around it.
     ///
     /// # Errors
     /// `429` that says when to come again.
-    pub fn admit_login(&self, network: LimitKey, now: Timestamp) -> Result<Option<RateLimit>, Problem> {
-        if self.on { self.logins.admit(network, now).map(Some) } else { Ok(None) }
+    pub fn admit_login(
+        &self,
+        network: LimitKey,
+        wide: Option<LimitKey>,
+        now: Timestamp,
+    ) -> Result<Option<RateLimit>, Problem> {
+        if !self.on {
+            return Ok(None);
+        }
+        if let Some(wide) = wide {
+            self.wide_logins.admit(wide, now)?;
+        }
+        self.logins.admit(network, now).map(Some)
     }
 
     /// Admits a refresh from a network.
@@ -247,12 +267,21 @@ mod tests {
     #[test]
     fn a_network_may_burst_and_then_keeps_its_rate() {
         let limits = Limits::new(true);
-        let admitted = (0..100).filter(|_| limits.admit_login(key(1), NOW).is_ok()).count();
+        let admitted = (0..100).filter(|_| limits.admit_login(key(1), None, NOW).is_ok()).count();
         assert_eq!(admitted, 30);
-        assert!(limits.admit_login(key(2), NOW).is_ok());
-        assert!(limits.admit_login(key(1), NOW.plus_seconds(2)).is_ok());
-        assert!(limits.admit_login(key(1), NOW.plus_seconds(2)).is_err());
-        assert_eq!((0..100).filter(|_| limits.admit_login(key(1), NOW.plus_seconds(300)).is_ok()).count(), 30);
+        assert!(limits.admit_login(key(2), None, NOW).is_ok());
+        assert!(limits.admit_login(key(1), None, NOW.plus_seconds(2)).is_ok());
+        assert!(limits.admit_login(key(1), None, NOW.plus_seconds(2)).is_err());
+        assert_eq!((0..100).filter(|_| limits.admit_login(key(1), None, NOW.plus_seconds(300)).is_ok()).count(), 30);
+    }
+
+    #[test]
+    fn a_wide_network_shares_a_limit_however_many_others_it_has() {
+        let limits = Limits::new(true);
+        let admitted =
+            (0..1000).filter(|number| limits.admit_login(key(*number), Some(key(5000)), NOW).is_ok()).count();
+        assert_eq!(admitted, 120);
+        assert!(limits.admit_login(key(5001), Some(key(5002)), NOW).is_ok());
     }
 
     #[test]
@@ -308,24 +337,24 @@ mod tests {
     #[test]
     fn a_flood_of_networks_and_emails_takes_bounded_memory_and_frees_nobody_who_is_waiting() {
         let limits = Limits::new(true);
-        while limits.admit_login(key(0), NOW).is_ok() {}
+        while limits.admit_login(key(0), None, NOW).is_ok() {}
         for second in 0..120 {
             drop(limits.admit_email(key(0), NOW.plus_seconds(second)));
         }
         for number in 1..3 * CAPACITY {
-            limits.admit_login(key(number), NOW).unwrap();
+            limits.admit_login(key(number), None, NOW).unwrap();
             limits.admit_email(key(number), NOW.plus_seconds(120)).unwrap();
         }
         assert!(limits.logins.next.lock().unwrap().len() <= CAPACITY);
         assert!(limits.emails.recent.lock().unwrap().len() <= CAPACITY);
-        assert!(limits.admit_login(key(0), NOW).is_err());
+        assert!(limits.admit_login(key(0), None, NOW).is_err());
         assert!(limits.admit_email(key(0), NOW.plus_seconds(120)).is_err());
     }
 
     #[test]
     fn what_is_switched_off_does_not_limit() {
         let limits = Limits::new(false);
-        assert!((0..100).all(|_| limits.admit_login(key(1), NOW).is_ok_and(|told| told.is_none())));
+        assert!((0..100).all(|_| limits.admit_login(key(1), None, NOW).is_ok_and(|told| told.is_none())));
         assert!((0..100).all(|_| limits.admit_email(key(1), NOW).is_ok()));
     }
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::address::Client;
 use super::limits::{Attempt, LimitKey};
 use super::me::Me;
+use super::passwords::Turn;
 use super::secrets::random_token;
 use super::sign_ins::NewSignIn;
 use super::tokens::LIFETIME_SECONDS;
@@ -17,7 +18,7 @@ use super::{Role, SignInId, UserId, second_factor, sign_ins};
 use crate::changes::SubjectKind;
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::problem::{INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED};
-use crate::http::{Body, Json, Limited, Managed, NoParameters, Operations, Problem, Query};
+use crate::http::{Body, Json, Limited, Managed, NoParameters, Operations, Problem, Query, RateLimit};
 use crate::schema::users;
 use crate::state::App;
 
@@ -75,7 +76,8 @@ impl SignIn {
         user: Me,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let restricted = second_factor::is_missing(&app.config, user.role(), user.has_second_factor());
+        let restricted =
+            second_factor::is_missing(&app.config.second_factor_roles, user.role(), user.has_second_factor());
         let access_token = app.tokens.issue(user.id(), sign_in, user.role(), now).map_err(Problem::internal)?;
         Ok(Self { access_token, token_type: "Bearer", expires_in: LIFETIME_SECONDS, refresh_token, restricted, user })
     }
@@ -87,7 +89,6 @@ struct Account {
     role: Role,
     password_hash: Option<String>,
     has_second_factor: bool,
-    knows_network: bool,
 }
 
 /// Sign in
@@ -109,19 +110,21 @@ pub(crate) async fn log_in(
     Json(login): Json<Login>,
 ) -> Result<Limited<Managed<SignIn>>, Problem> {
     let now = app.clock.now();
-    let limit = app.limits.admit_login(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
+    let limit = admit_login(&app, &client)?;
     Limited::of(sign_in(&app, &client, login, now).await.map(Managed::new), limit)
 }
 
 async fn sign_in(app: &Data<App>, client: &Client, login: Login, now: Timestamp) -> Result<SignIn, Problem> {
     let email_key = login.email.trim().to_lowercase();
     let (key, network) = (email_key.clone(), stored_network(app, client));
-    let known = network.clone();
-    let account = app.db.read(move |conn| find(conn, &key, &known, now)).await?;
-    let lane = account.as_ref().is_some_and(|account| account.knows_network).then_some(network.as_slice());
-    let attempt = admit_email(app, &email_key, lane, now)?;
+    let sought = network.clone();
+    let (account, is_known) =
+        app.db.read(move |conn| Ok::<_, Problem>((find(conn, &key)?, is_known(conn, sought.as_deref(), now)?))).await?;
+    let lane = network.as_deref().filter(|_| is_known);
+    let attempt = admit_email(app, &email_key, lane)?;
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-    let (attempt, right) = look_at(app, attempt, login.password.clone(), hash).await?;
+    let turn = if is_known { Turn::First } else { Turn::Usual };
+    let (attempt, right) = look_at(app, attempt, login.password.clone(), hash, turn).await?;
     let Some(account) = account.filter(|_| right) else {
         app.anonymous.note("sign_in.refuse", SubjectKind::SignIn, now);
         return Err(refused());
@@ -154,8 +157,9 @@ pub(super) async fn look_at(
     attempt: Attempt,
     password: SecretString,
     hash: Option<String>,
+    turn: Turn,
 ) -> Result<(Attempt, bool), Problem> {
-    match app.passwords.verify(password, hash).await {
+    match app.passwords.verify(password, hash, turn).await {
         Ok(right) => Ok((attempt, right)),
         Err(problem) => {
             attempt.give_back();
@@ -164,7 +168,7 @@ pub(super) async fn look_at(
     }
 }
 
-fn find(conn: &mut Conn, email_key: &str, network: &[u8], now: Timestamp) -> Result<Option<Account>, Problem> {
+fn find(conn: &mut Conn, email_key: &str) -> Result<Option<Account>, Problem> {
     let found: Option<(UserId, Role, Option<String>)> = users::table
         .filter(users::email_key.eq(email_key))
         .filter(users::disabled_at.is_null())
@@ -173,8 +177,12 @@ fn find(conn: &mut Conn, email_key: &str, network: &[u8], now: Timestamp) -> Res
         .optional()?;
     let Some((id, role, password_hash)) = found else { return Ok(None) };
     let has_second_factor = second_factor::is_on(conn, id)?;
-    let knows_network = sign_ins::knows_network(conn, id, network, now)?;
-    Ok(Some(Account { id, role, password_hash, has_second_factor, knows_network }))
+    Ok(Some(Account { id, role, password_hash, has_second_factor }))
+}
+
+/// Whether somebody has signed in from the network before; an uncertain one is none.
+pub(super) fn is_known(conn: &mut Conn, network: Option<&[u8]>, now: Timestamp) -> Result<bool, Problem> {
+    network.map_or(Ok(false), |network| sign_ins::is_known(conn, network, now))
 }
 
 /// Stores the sign-in, unless the account has changed since its password was looked at.
@@ -199,7 +207,8 @@ fn begin(
     if seen.has_second_factor {
         let code = code.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
         if !second_factor::take(tx, app, seen.id, code, now)? {
-            app.anonymous.note("sign_in.refuse", SubjectKind::SignIn, now);
+            // Somebody has the password: told apart from guessing.
+            app.anonymous.note("second_factor.refuse", SubjectKind::User, now);
             return Err(code_needed(
                 "The code is wrong or was used already: send the present one, or a recovery code.",
             ));
@@ -240,16 +249,26 @@ pub(super) fn network_key(app: &App, client: &Client) -> LimitKey {
     app.secret.keyed_hash("limit by network", &client.network)
 }
 
-/// The network as it is remembered of an account.
-pub(super) fn stored_network(app: &App, client: &Client) -> Vec<u8> {
-    app.secret.keyed_hash("known network", &client.network)[..16].to_vec()
+/// Admits a sign-in, or whatever else checks a password, a code or a link, from where the client is.
+///
+/// # Errors
+/// `429` that says when to come again.
+pub(super) fn admit_login(app: &App, client: &Client) -> Result<Option<RateLimit>, Problem> {
+    let wide = client.wide_network.as_ref().map(|wide| app.secret.keyed_hash("limit by network", wide));
+    let admitted = app.limits.admit_login(network_key(app, client), wide, app.clock.steady());
+    admitted.inspect_err(|_| throttled(app, app.clock.now()))
 }
 
-/// Counts an attempt for an email; `lane` is the network where it is one that the account is known to use.
-pub(super) fn admit_email(app: &App, email_key: &str, lane: Option<&[u8]>, now: Timestamp) -> Result<Attempt, Problem> {
+/// The network as it is remembered of an account; none where it is not certain.
+pub(super) fn stored_network(app: &App, client: &Client) -> Option<Vec<u8>> {
+    client.is_certain.then(|| app.secret.keyed_hash("known network", &client.network)[..16].to_vec())
+}
+
+/// Counts an attempt for an email; `lane` is the network where it is a known one.
+pub(super) fn admit_email(app: &App, email_key: &str, lane: Option<&[u8]>) -> Result<Attempt, Problem> {
     let message = [email_key.as_bytes(), b"\0", lane.unwrap_or_default()].concat();
     let key = app.secret.keyed_hash("limit by email", &message);
-    app.limits.admit_email(key, now).inspect_err(|_| throttled(app, now))
+    app.limits.admit_email(key, app.clock.steady()).inspect_err(|_| throttled(app, app.clock.now()))
 }
 
 /// Counts a refusal for the audit trail.

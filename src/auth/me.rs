@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::address::Client;
-use super::login::{admit_email, look_at, network_key, stored_network, throttled};
-use super::{Actor, Caller, Credential, ManageOwnAccount, Role, SignedIn, UserId, api_keys, second_factor, sign_ins};
-use crate::db::{Conn, Timestamp};
+use super::login::{admit_email, admit_login, is_known, look_at, stored_network};
+use super::passwords::Turn;
+use super::{Actor, Caller, Credential, ManageOwnAccount, Role, SignedIn, UserId, api_keys, second_factor};
+use crate::changes::Who;
+use crate::db::{Conn, Timestamp, Tx};
 use crate::http::{Body, Fault, Limited, Managed, NoParameters, Operations, PatchJson, Problem, Query, RateLimit};
 use crate::schema::users;
 use crate::state::App;
@@ -133,8 +135,8 @@ pub(crate) async fn update_me(
     let (user, sign_in, now) = (caller.user(), caller.sign_in(), app.clock.now());
     let me = app.db.read(move |conn| Me::of_user(conn, user)).await?;
     let email = me.email.as_deref().unwrap_or_default();
-    let mut faults =
-        accounts::account_faults(email, patch.name.as_deref().unwrap_or(&me.name), patch.password.as_ref());
+    let name = patch.name.as_deref().unwrap_or(&me.name);
+    let mut faults = app.passwords.account_faults(email, name, patch.password.as_ref()).await?;
     let limit = match (&patch.password, &patch.current_password) {
         (Some(_), None) => {
             faults.push(Fault::body("/current_password", "required", "A new password needs the present one."));
@@ -170,7 +172,7 @@ pub(super) async fn check_current(
     password: &SecretString,
     now: Timestamp,
 ) -> Result<Option<RateLimit>, Problem> {
-    let limit = app.limits.admit_login(network_key(app, client), now).inspect_err(|_| throttled(app, now))?;
+    let limit = admit_login(app, client)?;
     let checked = check_password(app, client, user, password, now).await;
     Limited::of(checked, limit).map(|_| limit)
 }
@@ -183,17 +185,19 @@ async fn check_password(
     now: Timestamp,
 ) -> Result<(), Problem> {
     let network = stored_network(app, client);
-    let (known, lane) = (network.clone(), network);
+    let sought = network.clone();
     let (email_key, hash, is_known): (String, Option<String>, bool) = app
         .db
         .read(move |conn| {
             let (key, hash) = users::table.find(user).select((users::email_key, users::password_hash)).first(conn)?;
-            Ok::<_, Problem>((key, hash, sign_ins::knows_network(conn, user, &known, now)?))
+            Ok::<_, Problem>((key, hash, is_known(conn, sought.as_deref(), now)?))
         })
         .await?;
-    let attempt = admit_email(app, &email_key, is_known.then_some(lane.as_slice()), now)?;
-    let (attempt, right) = look_at(app, attempt, password.clone(), hash).await?;
+    let attempt = admit_email(app, &email_key, network.as_deref().filter(|_| is_known))?;
+    let (attempt, right) = look_at(app, attempt, password.clone(), hash, Turn::First).await?;
     if !right {
+        let refused = move |tx: &mut Tx<'_>| accounts::audit(tx, user, Who::User(user), "user.refuse_password", now);
+        app.db.write(refused).await?;
         let fault = Fault::body("/current_password", "wrong", "This is not the present password.");
         return Err(Problem::invalid_body(vec![fault]));
     }

@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::compute::{Pool, half_of_the_processors};
 use crate::config::PasswordCost;
-use crate::http::Problem;
+use crate::http::{Fault, Problem};
+use crate::users::account_faults;
 
 /// The fewest characters of a password that is the only factor (NIST SP 800-63B-4).
 pub const MIN_CHARS: usize = 15;
@@ -16,6 +17,16 @@ pub const MIN_CHARS: usize = 15;
 pub const MAX_CHARS: usize = 128;
 /// Hashes that may wait.
 const WAITING: usize = 64;
+
+/// Whose turn it is where many passwords wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Before the others: who is signed in, has a link or comes from a known network. A flood from elsewhere does not
+    /// keep them out.
+    First,
+    /// After those.
+    Usual,
+}
 
 /// Hashes and checks passwords.
 pub struct Passwords {
@@ -44,17 +55,39 @@ impl Passwords {
     /// `503` where too many wait already.
     pub async fn hash(&self, password: SecretString) -> Result<String, Problem> {
         let cost = self.cost;
-        self.pool.run(move || hash(cost, password.expose_secret())).await?.map_err(Problem::internal)
+        self.pool.run_first(move || hash(cost, password.expose_secret())).await?.map_err(Problem::internal)
+    }
+
+    /// What is wrong with an account's email, name and new password: how easily that is guessed takes a while to find
+    /// out.
+    ///
+    /// # Errors
+    /// `503` where too many wait already.
+    pub async fn account_faults(
+        &self,
+        email: &str,
+        name: &str,
+        password: Option<&SecretString>,
+    ) -> Result<Vec<Fault>, Problem> {
+        let (email, name, password) = (email.to_owned(), name.to_owned(), password.cloned());
+        if password.is_none() {
+            return Ok(account_faults(&email, &name, None));
+        }
+        self.pool.run_first(move || account_faults(&email, &name, password.as_ref())).await
     }
 
     /// Whether the password is the one of the hash; without a hash it takes as long and is not.
     ///
     /// # Errors
     /// `503` where too many wait already.
-    pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<bool, Problem> {
+    pub async fn verify(&self, password: SecretString, stored: Option<String>, turn: Turn) -> Result<bool, Problem> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
-        let right = self.pool.run(move || verify(password.expose_secret(), &stored)).await?;
+        let work = move || verify(password.expose_secret(), &stored);
+        let right = match turn {
+            Turn::First => self.pool.run_first(work).await?,
+            Turn::Usual => self.pool.run(work).await?,
+        };
         Ok(right && known)
     }
 

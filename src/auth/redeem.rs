@@ -8,8 +8,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::address::Client;
-use super::login::{network_key, throttled};
-use super::password_links;
+use super::login::{admit_login, stored_network};
+use super::{password_links, sign_ins};
 use crate::changes::{SubjectKind, Who};
 use crate::db::Timestamp;
 use crate::http::api::page;
@@ -49,11 +49,11 @@ pub(crate) async fn redeem_link(
     Json(redemption): Json<Redemption>,
 ) -> Result<Limited<NoContent>, Problem> {
     let now = app.clock.now();
-    let limit = app.limits.admit_login(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
-    Limited::of(redeem(&app, redemption, now).await, limit)
+    let limit = admit_login(&app, &client)?;
+    Limited::of(redeem(&app, &client, redemption, now).await, limit)
 }
 
-async fn redeem(app: &App, redemption: Redemption, now: Timestamp) -> Result<NoContent, Problem> {
+async fn redeem(app: &App, client: &Client, redemption: Redemption, now: Timestamp) -> Result<NoContent, Problem> {
     let token = redemption.token.expose_secret().to_owned();
     let known = token.clone();
     let owner = app
@@ -67,15 +67,18 @@ async fn redeem(app: &App, redemption: Redemption, now: Timestamp) -> Result<NoC
         app.anonymous.note("password_link.refuse", SubjectKind::User, now);
         return Err(not_good());
     };
-    let faults = users::account_faults(&email, &name, Some(&redemption.password));
+    let faults = app.passwords.account_faults(&email, &name, Some(&redemption.password)).await?;
     if !faults.is_empty() {
         return Err(Problem::invalid_body(faults));
     }
     let hash = app.passwords.hash(redemption.password).await?;
+    let network = stored_network(app, client);
     app.db
         .write(move |tx| {
             let user = password_links::user_of(tx, &token, now)?.ok_or_else(not_good)?;
-            users::redeem_password(tx, user, hash, Who::User(user), now)
+            users::redeem_password(tx, user, hash, Who::User(user), now)?;
+            // Whoever guesses passwords elsewhere can't keep out who has just set one here.
+            network.map_or(Ok(()), |network| sign_ins::remember_network(tx, user, network, now))
         })
         .await?;
     Ok(NoContent)

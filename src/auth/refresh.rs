@@ -60,7 +60,10 @@ pub(crate) async fn refresh_tokens(
     Json(refresh): Json<Refresh>,
 ) -> Result<Limited<Managed<SignIn>>, Problem> {
     let now = app.clock.now();
-    let limit = app.limits.admit_refresh(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
+    let limit = app
+        .limits
+        .admit_refresh(network_key(&app, &client), app.clock.steady())
+        .inspect_err(|_| throttled(&app, now))?;
     Limited::of(next_pair(&app, refresh, now).await.map(Managed::new), limit)
 }
 

@@ -12,12 +12,11 @@ use totp_rs::{Builder, Secret, Totp};
 use utoipa::ToSchema;
 
 use super::address::Client;
-use super::login::{network_key, throttled};
+use super::login::admit_login;
 use super::me::check_current;
 use super::secrets::{random_bytes, token_hash};
 use super::{Caller, ManageOwnAccount, ManageUsers, Role, SetUpSecondFactor, SignInId, UserId, sign_ins};
 use crate::changes::{Event, SubjectKind, Who, record};
-use crate::config::Config;
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::{
     Body, Fault, Json, Limited, Managed, NoContent, NoParameters, Operations, Path, Problem, Query, WriteOptions,
@@ -140,7 +139,7 @@ pub(crate) async fn confirm_second_factor(
     Json(body): Json<Confirmation>,
 ) -> Result<Limited<Managed<RecoveryCodes>>, Problem> {
     let (user, sign_in, now) = (caller.user(), caller.sign_in(), app.clock.now());
-    let limit = app.limits.admit_login(network_key(&app, &client), now).inspect_err(|_| throttled(&app, now))?;
+    let limit = admit_login(&app, &client)?;
     let state = app.clone();
     let codes = app
         .write(caller.actor(), false, move |tx| confirm(tx, &state, user, sign_in, body.code.expose_secret(), now))
@@ -197,11 +196,7 @@ pub(crate) async fn remove_second_factor(
     check_not_required(&app, actor.role)?;
     let limit = check_current(&app, &client, actor.user, &body.current_password, now).await?;
     let sign_in = caller.sign_in();
-    app.write(actor, false, move |tx| {
-        remove(tx, actor.user, actor.who(), now)?;
-        sign_ins::end_all(tx, actor.user, sign_in)
-    })
-    .await?;
+    app.write(actor, false, move |tx| remove(tx, actor.user, actor.who(), sign_in, now)).await?;
     Ok(Limited::new(NoContent, limit))
 }
 
@@ -222,8 +217,7 @@ pub(crate) async fn reset_second_factor(
     let (who, now) = (caller.who(), app.clock.now());
     app.write(caller.actor(), options.validate_only, move |tx| {
         crate::users::check_there(tx, id)?;
-        remove(tx, id, who, now)?;
-        sign_ins::end_all(tx, id, None)
+        remove(tx, id, who, None, now)
     })
     .await?;
     Ok(NoContent)
@@ -236,22 +230,29 @@ fn check_not_required(app: &App, role: Role) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Switches the second factor of an account off.
+/// Switches the second factor of an account off, and ends its sign-ins but one.
 ///
 /// # Errors
 /// `409` where it has none.
-pub(crate) fn remove(tx: &mut Tx<'_>, user: UserId, who: Who, now: Timestamp) -> Result<(), Problem> {
+pub(crate) fn remove(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    who: Who,
+    kept: Option<SignInId>,
+    now: Timestamp,
+) -> Result<(), Problem> {
     let was_on = is_on(tx, user)?;
     diesel::delete(second_factors::table.find(user)).execute(&mut **tx)?;
     if !was_on {
         return Err(Problem::conflict("The account has no second factor."));
     }
+    sign_ins::end_all(tx, user, kept)?;
     audit(tx, user, who, "second_factor.disable", now)
 }
 
 /// Whether an account with this role has to set up a second factor before anything else.
-pub(super) fn is_missing(config: &Config, role: Role, is_on: bool) -> bool {
-    !is_on && config.second_factor_roles.contains(&role)
+pub(super) fn is_missing(needing: &[Role], role: Role, is_on: bool) -> bool {
+    !is_on && needing.contains(&role)
 }
 
 /// Whether an account has a second factor.

@@ -23,8 +23,10 @@ use crate::state::App;
 pub(super) const USE_SECONDS: i64 = 60;
 /// The most sign-ins of one account; the oldest give way.
 const MOST_OF_ONE: i64 = 100;
+/// The most spent refresh tokens of one sign-in: one each quarter of an hour for a month, and some.
+const MOST_SPENT: i64 = 3000;
 /// The most networks that are remembered of one account.
-const MOST_NETWORKS: i64 = 20;
+const MOST_NETWORKS: i64 = 10;
 /// For how long a network is remembered without a sign-in from it, in seconds.
 const NETWORK_SECONDS: i64 = 90 * 24 * 3600;
 
@@ -70,7 +72,8 @@ pub(super) struct NewSignIn {
     pub(super) user: UserId,
     pub(super) refresh_token: String,
     pub(super) user_agent: Option<String>,
-    pub(super) network: Vec<u8>,
+    /// None where it is not certain.
+    pub(super) network: Option<Vec<u8>>,
 }
 
 impl SignInRow {
@@ -115,7 +118,8 @@ pub(super) async fn standing(app: &App, id: SignInId, user: UserId, now: Timesta
     if now >= row.last_used_at.plus_seconds(USE_SECONDS) {
         note_use(app, id, now);
     }
-    let restricted = second_factor::is_missing(&app.config, row.role, row.second_factor_since.is_some());
+    let restricted =
+        second_factor::is_missing(&app.config.second_factor_roles, row.role, row.second_factor_since.is_some());
     Ok(Standing { role: row.role, restricted })
 }
 
@@ -198,10 +202,10 @@ pub(super) fn of_user(
     Ok(rows.into_iter().filter(|row| row.stands(config, now)).collect())
 }
 
-/// Whether the account has signed in from this network before.
-pub(super) fn knows_network(conn: &mut Conn, user: UserId, network: &[u8], now: Timestamp) -> Result<bool, Problem> {
+/// Whether anybody has signed in from this network before. Whose it is does not matter: else the limits would tell
+/// which emails have an account that signs in from here.
+pub(super) fn is_known(conn: &mut Conn, network: &[u8], now: Timestamp) -> Result<bool, Problem> {
     let known = known_networks::table
-        .filter(known_networks::user_id.eq(user))
         .filter(known_networks::network.eq(network))
         .filter(known_networks::last_used_at.gt(now.plus_seconds(-NETWORK_SECONDS)));
     Ok(diesel::select(diesel::dsl::exists(known)).get_result(conn)?)
@@ -227,11 +231,14 @@ pub(super) fn begin(tx: &mut Tx<'_>, new: NewSignIn, now: Timestamp) -> Result<(
             sign_ins::last_used_at.eq(now),
         ))
         .execute(&mut **tx)?;
-    remember_network(tx, new.user, new.network, now)?;
+    if let Some(network) = new.network {
+        remember_network(tx, new.user, network, now)?;
+    }
     audit(tx, new.id, Who::User(new.user), "sign_in.create", now)
 }
 
-fn remember_network(tx: &mut Tx<'_>, user: UserId, network: Vec<u8>, now: Timestamp) -> Result<(), Problem> {
+/// Remembers that an account was used from a network.
+pub(super) fn remember_network(tx: &mut Tx<'_>, user: UserId, network: Vec<u8>, now: Timestamp) -> Result<(), Problem> {
     diesel::insert_into(known_networks::table)
         .values((
             known_networks::user_id.eq(user),
@@ -263,11 +270,31 @@ pub(super) fn rotate(
     now: Timestamp,
 ) -> Result<(), Problem> {
     diesel::insert_into(spent_refresh_tokens::table)
-        .values((spent_refresh_tokens::hash.eq(token_hash(spent)), spent_refresh_tokens::sign_in_id.eq(row.id)))
+        .values((
+            spent_refresh_tokens::hash.eq(token_hash(spent)),
+            spent_refresh_tokens::sign_in_id.eq(row.id),
+            spent_refresh_tokens::spent_at.eq(now),
+        ))
         .execute(&mut **tx)?;
+    forget_the_oldest(tx, row.id)?;
     diesel::update(sign_ins::table.find(row.id))
         .set((sign_ins::refresh_hash.eq(token_hash(fresh)), sign_ins::last_used_at.eq(now)))
         .execute(&mut **tx)?;
+    Ok(())
+}
+
+/// Keeps the spent tokens of a sign-in bounded: of one so old that it is forgotten, the sign-in's own age tells enough.
+fn forget_the_oldest(tx: &mut Tx<'_>, id: SignInId) -> Result<(), Problem> {
+    let of_sign_in = spent_refresh_tokens::table.filter(spent_refresh_tokens::sign_in_id.eq(id));
+    let oldest_kept: Option<Timestamp> = of_sign_in
+        .order(spent_refresh_tokens::spent_at.desc())
+        .offset(MOST_SPENT)
+        .select(spent_refresh_tokens::spent_at)
+        .first(&mut **tx)
+        .optional()?;
+    if let Some(oldest_kept) = oldest_kept {
+        diesel::delete(of_sign_in.filter(spent_refresh_tokens::spent_at.lt(oldest_kept))).execute(&mut **tx)?;
+    }
     Ok(())
 }
 

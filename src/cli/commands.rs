@@ -9,6 +9,7 @@ use tokio::signal;
 use super::{Command, KeysCommand, lock, tell, user};
 use crate::auth::files::make_private_dir;
 use crate::auth::keys;
+use crate::changes::{Event, SubjectKind, Who, record};
 use crate::config::Config;
 use crate::db::Db;
 use crate::http::Problem;
@@ -26,7 +27,7 @@ pub(super) fn run(command: Command, config: Config) -> Result<(), String> {
     match command {
         Command::Serve { demo } => runtime.block_on(serve(config, demo)),
         Command::User(command) => runtime.block_on(user::run(command, config)),
-        Command::Keys(command) => keys_command(command, &config),
+        Command::Keys(command) => runtime.block_on(keys_command(command, &config)),
         Command::Migrate => {
             let _lock = locked(&config)?;
             open_database(&config)?;
@@ -101,12 +102,17 @@ async fn serve(config: Config, with_demo: bool) -> Result<(), String> {
     running.serve().await.map_err(|error| format!("the server failed: {error}"))
 }
 
-fn keys_command(command: KeysCommand, config: &Config) -> Result<(), String> {
+async fn keys_command(command: KeysCommand, config: &Config) -> Result<(), String> {
     prepare_data_dir(config)?;
     let now = Clock::default().now();
     match command {
         KeysCommand::Rotate => {
+            let db = open_beside_server(config)?;
             let fresh = keys::rotate(config, now)?;
+            let (who, kind, action) = (Who::CommandLine, SubjectKind::SigningKey, "signing_key.rotate");
+            db.write(move |tx| record(tx, &Event { at: now, who, action, kind, id: None, public: None }))
+                .await
+                .map_err(|problem: Problem| sentence(&problem))?;
             tell(&format!(
                 "The key {} signs from now on; tokens of the former one are accepted until they end.",
                 fresh.kid

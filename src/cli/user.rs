@@ -54,7 +54,7 @@ pub(super) async fn run(command: UserCommand, config: Config) -> Result<(), Stri
             let told = format!("The account {email} has no second factor any more.");
             let reset = db.write(move |tx| {
                 let id = users::id_of(tx, &email)?;
-                remove_second_factor(tx, id, WHO, now)
+                remove_second_factor(tx, id, WHO, None, now)
             });
             reset.await.map(|()| told)
         }

@@ -404,7 +404,9 @@ fn method(methods: &[HttpMethod]) -> Method {
 /// Who may read the answers of an address from another origin.
 pub fn surface(path: &str) -> Surface {
     let private = ["/api/v1/manage", "/api/v1/auth"];
-    if private.iter().any(|prefix| path.starts_with(prefix)) { Surface::Private } else { Surface::Public }
+    let lies_under =
+        |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if private.into_iter().any(lies_under) { Surface::Private } else { Surface::Public }
 }
 
 fn resource(path: &str, operations: &[&Operation]) -> Resource {

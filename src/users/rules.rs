@@ -35,8 +35,9 @@ const COMMONEST: &[&str] = &[
 /// How many guesses, as a power of ten, a password must withstand: a thousand times more than ten a quarter of an
 /// hour make in a lifetime.
 const LEAST_GUESSES_LOG10: f64 = 10.0;
-/// So much of a password is looked at: what follows only makes it better, and costs time.
-const LOOKED_AT: usize = 72;
+/// So much of a password is looked at: what follows only makes it better, and costs time, most where many letters are
+/// written as digits and signs.
+const LOOKED_AT: usize = 32;
 
 /// How many guesses find the password, as a power of ten, for who knows common passwords, words, names and the
 /// account (Wheeler, zxcvbn: Low-Budget Password Strength Estimation, USENIX Security 2016).

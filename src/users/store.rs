@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{NewUser, User, UserPatch, Who};
-use crate::auth::{Role, SignInId, UserId, password_links, sign_ins};
+use crate::auth::{Role, SignInId, UserId, api_keys, password_links, sign_ins};
 use crate::changes::{Event, SubjectKind, record};
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Timestamp, Tx};
@@ -262,7 +262,8 @@ fn store(
 }
 
 /// Stores an account where something differs, with one event for each kind of change. Another role, a new
-/// password and disabling end its sign-ins (but this one) and its link.
+/// password and disabling end its sign-ins (but this one) and its link; a new password its own API keys, too, since
+/// whoever knew the old one may have made them.
 fn save(
     tx: &mut Tx<'_>,
     before: &UserRow,
@@ -286,14 +287,22 @@ fn save(
     if row.role != before.role || row.disabled_at != before.disabled_at || password_hash.is_some() {
         sign_ins::end_all(tx, row.id, kept)?;
     }
-    if row.email_key != before.email_key || row.disabled_at != before.disabled_at || password_hash.is_some() {
+    let is_another = row.email_key != before.email_key || row.role != before.role;
+    if is_another || row.disabled_at != before.disabled_at || password_hash.is_some() {
         password_links::void(tx, row.id)?;
     }
-    if (&row.email, &row.name, row.role) != (&before.email, &before.name, before.role) {
+    if row.name != before.name {
         audit(tx, row.id, who, "user.update", now)?;
+    }
+    if row.email != before.email {
+        audit(tx, row.id, who, "user.change_email", now)?;
+    }
+    if row.role != before.role {
+        audit(tx, row.id, who, "user.change_role", now)?;
     }
     if let Some(hash) = password_hash {
         diesel::update(users::table.find(row.id)).set(users::password_hash.eq(hash)).execute(&mut **tx)?;
+        api_keys::revoke_all_of(tx, row.id, now)?;
         audit(tx, row.id, who, "user.set_password", now)?;
     }
     if row.disabled_at != before.disabled_at {
@@ -342,6 +351,10 @@ fn key(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-fn audit(tx: &mut Tx<'_>, id: UserId, who: Who, action: &'static str, now: Timestamp) -> Result<(), Problem> {
+/// Says in the audit trail what was done to an account.
+///
+/// # Errors
+/// What the database says.
+pub fn audit(tx: &mut Tx<'_>, id: UserId, who: Who, action: &'static str, now: Timestamp) -> Result<(), Problem> {
     record(tx, &Event { at: now, who, action, kind: SubjectKind::User, id: Some(id.uuid()), public: None })
 }

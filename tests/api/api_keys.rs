@@ -336,15 +336,44 @@ fn an_own_key_is_void_while_its_person_is_disabled() {
 }
 
 #[test]
-fn an_own_key_survives_a_new_password_and_dies_with_its_account() {
+fn an_own_key_dies_with_its_account() {
     let server = TestServer::start();
     let account = server.account(Role::Author);
     let key = own_key(&server, &account, "author");
-    let body = json!({ "password": "another long and secret phrase", "current_password": PASSWORD });
-    server.sign_in(&account).request("PATCH", ME).json(&body).send().expect(200);
     key.client.get(ME).expect(200);
     server.signed_in(Role::Admin).delete(&user_path(&account), "*").expect(204);
     key.client.get(ME).refused(401, "unauthenticated");
+}
+
+#[test]
+fn a_new_password_revokes_own_keys_whoever_sets_it() {
+    let server = TestServer::start();
+    let (admin, fresh) = (server.signed_in(Role::Admin), "another long and secret phrase");
+    let (by_self, by_admin) = (server.account(Role::Author), server.account(Role::Author));
+    let programs = program_key(&server, "author");
+    let keys = [own_key(&server, &by_self, "author"), own_key(&server, &by_admin, "author")];
+    let body = json!({ "password": fresh, "current_password": PASSWORD });
+    server.sign_in(&by_self).request("PATCH", ME).json(&body).send().expect(200);
+    admin.patch(&user_path(&by_admin), "*", &json!({ "password": fresh })).expect(200);
+    for key in &keys {
+        key.client.get(ME).refused(401, "unauthenticated");
+    }
+    let listed = server.with_token(&server.token(&by_self.email, fresh)).get(OWN_KEYS).expect(200).json();
+    assert_eq!(listed["items"], json!([]));
+    programs.client.get(ME).expect(200);
+}
+
+#[test]
+fn an_own_key_is_void_where_its_person_must_have_a_second_factor_and_has_none() {
+    let server = TestServer::start();
+    let account = server.account(Role::Editor);
+    let (key, programs) = (own_key(&server, &account, "author"), program_key(&server, "editor"));
+    let (own, program) = (key.client.token().to_owned(), programs.client.token().to_owned());
+    let mut config = server.app.config.clone();
+    config.second_factor_roles = vec![Role::Editor];
+    let server = TestServer::start_in(server.keep(), config);
+    server.with_token(&own).get(ME).refused(401, "unauthenticated");
+    server.with_token(&program).get(ME).expect(200);
 }
 
 #[test]

@@ -313,6 +313,7 @@ fn a_lost_second_factor_is_reset_beside_the_server() {
     server.post_as(&token, "/api/v1/auth/me/second-factor/confirm", &json!({ "code": code }));
     assert_eq!(server.log_in("ada@example.org", PASSWORD), 401);
     printed(dir.path(), &reset);
+    assert_eq!(server.me(&token), 401, "its sign-ins have ended");
     assert_eq!(server.log_in("ada@example.org", PASSWORD), 200);
 }
 

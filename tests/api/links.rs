@@ -173,7 +173,12 @@ fn a_reset_sets_another_password_and_ends_the_sign_ins() {
 fn what_makes_a_link_pointless_voids_it() {
     let server = TestServer::start();
     let admin = server.signed_in(Role::Admin);
-    for change in [json!({ "password": ANOTHER }), json!({ "email": "new@example.org" }), json!({ "disabled": true })] {
+    for change in [
+        json!({ "password": ANOTHER }),
+        json!({ "email": "new@example.org" }),
+        json!({ "role": "editor" }),
+        json!({ "disabled": true }),
+    ] {
         let account = server.account(Role::Author);
         let token = token_of(&reset_link(&server, &account));
         let path = user_path(&json!(account.id));

@@ -30,7 +30,7 @@ fn plain_paths(client: &Client) -> Vec<(String, BTreeSet<String>)> {
 }
 
 fn is_private(path: &str) -> bool {
-    path.starts_with("/api/v1/manage") || path.starts_with("/api/v1/auth")
+    ["/api/v1/manage/", "/api/v1/auth/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 #[test]
@@ -335,7 +335,18 @@ fn a_broken_cursor_is_told_with_the_other_faults() {
 #[test]
 fn what_is_public_is_open_to_pages_whoever_asked_first() {
     let server = TestServer::start();
-    for path in ["/api/v1/articles", "/api/v1/articles/nothing", "/api/v1/nowhere", "/healthz", "/openapi.json"] {
+    for path in [
+        "/api/v1/articles",
+        "/api/v1/articles/nothing",
+        "/api/v1/authors",
+        "/api/v1/authors/nobody",
+        "/api/v1/categories",
+        "/api/v1/tags",
+        "/api/v1/site",
+        "/api/v1/nowhere",
+        "/healthz",
+        "/openapi.json",
+    ] {
         let without = server.anonymous().get(path);
         let with = server.anonymous().request("GET", path).header("origin", "https://site.example").send();
         for answer in [&without, &with] {
@@ -343,8 +354,10 @@ fn what_is_public_is_open_to_pages_whoever_asked_first() {
             assert!(answer.header("access-control-expose-headers").contains("content-version"), "{path}");
         }
     }
-    let private = server.anonymous().get("/api/v1/manage/articles");
-    assert_eq!(private.find_header("access-control-allow-origin"), None);
+    for path in ["/api/v1/manage/articles", "/api/v1/manage/authors", "/api/v1/auth/me"] {
+        let private = server.anonymous().request("GET", path).header("origin", "https://site.example").send();
+        assert_eq!(private.find_header("access-control-allow-origin"), None, "{path}");
+    }
 }
 
 #[test]

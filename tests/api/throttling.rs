@@ -199,15 +199,32 @@ fn a_password_that_nobody_looked_at_does_not_count_as_wrong() {
     });
     let account = server.account(Role::Editor);
     let sent_away = in_a_flood(&server, || {
-        let mut sent_away = 0;
+        let (mut sent_away, mut network) = (0, 900);
         eventually("the person was sent away five times", || {
-            let answer = log_in_from(&server, &address(900), &account.email, PASSWORD);
+            // Each time from elsewhere: where somebody has signed in before, nobody is sent away.
+            network += 1;
+            let answer = log_in_from(&server, &address(network), &account.email, PASSWORD);
             assert!([200, 503].contains(&answer.status), "{}", answer.shown());
             sent_away += usize::from(answer.status == 503);
             (sent_away == 5).then_some(sent_away)
         })
     });
     assert_eq!(sent_away, 5);
+}
+
+#[test]
+fn a_flood_keeps_nobody_out_who_has_signed_in_from_there() {
+    let server = TestServer::start_with(|config| {
+        behind_a_proxy(config);
+        config.password_cost = PasswordCost { memory_kib: 64 * 1024, passes: 2 };
+    });
+    let account = server.account(Role::Editor);
+    log_in_from(&server, HOME, &account.email, PASSWORD).expect(200);
+    in_a_flood(&server, || {
+        for _ in 0..10 {
+            log_in_from(&server, HOME, &account.email, PASSWORD).expect(200);
+        }
+    });
 }
 
 #[test]
@@ -258,12 +275,58 @@ fn guessing_from_elsewhere_does_not_keep_a_person_out() {
 }
 
 #[test]
-fn a_network_that_is_known_of_one_account_is_not_of_another() {
+fn a_known_network_does_not_tell_whose_it_is() {
     let server = TestServer::start_with(behind_a_proxy);
     let (account, other) = (server.account(Role::Editor), server.account(Role::Editor));
     log_in_from(&server, HOME, &other.email, PASSWORD).expect(200);
+    for email in [account.email.as_str(), other.email.as_str(), "nobody@example.org"] {
+        Guessing::at(&server, email, 10);
+        log_in_from(&server, &address(700), email, WRONG).refused(429, "too-many-requests");
+        log_in_from(&server, HOME, email, WRONG).refused(401, "invalid-credentials");
+    }
+}
+
+#[test]
+fn a_link_lets_a_person_in_whom_somebody_keeps_out() {
+    let server = TestServer::start_with(behind_a_proxy);
+    let account = server.account(Role::Editor);
     Guessing::at(&server, &account.email, 10);
     log_in_from(&server, HOME, &account.email, PASSWORD).refused(429, "too-many-requests");
+    let path = format!("/api/v1/manage/users/{}/password-links", account.id);
+    let link = server.signed_in(Role::Admin).request("POST", &path).send().expect(200).json();
+    let token = link["url"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
+    let fresh = "another long and secret phrase";
+    let body = json!({ "token": token, "password": fresh });
+    let redeem = server.anonymous().request("POST", "/api/v1/auth/redeem").header("x-forwarded-for", HOME);
+    redeem.json(&body).send().expect(204);
+    log_in_from(&server, HOME, &account.email, fresh).expect(200);
+}
+
+#[test]
+fn where_the_proxy_itself_seems_to_call_no_network_is_known() {
+    let server = TestServer::start_with(behind_a_proxy);
+    let account = server.account(Role::Editor);
+    log_in(&server, &account.email, PASSWORD).expect(200);
+    Guessing::at(&server, &account.email, 10);
+    log_in(&server, &account.email, PASSWORD).refused(429, "too-many-requests");
+}
+
+#[test]
+fn ipv6_networks_of_one_holder_share_a_wider_limit() {
+    let server = TestServer::start_with(behind_a_proxy);
+    let through = let_through(&server, 200, |number| format!("2001:db8:1:{number:x}::1"));
+    assert!((120..126).contains(&through), "{through}");
+}
+
+#[test]
+fn wrong_present_passwords_are_audited() {
+    let server = TestServer::start();
+    let account = server.account(Role::Editor);
+    let body = json!({ "password": "another long and secret phrase", "current_password": WRONG });
+    server.sign_in(&account).request("PATCH", ME).json(&body).send().refused(422, "invalid-body");
+    let events = audit_events(&server, "user.refuse_password");
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["subject"]["id"], account.id.to_string());
 }
 
 #[test]
@@ -378,7 +441,7 @@ fn ipv6_addresses_of_one_network_share_a_limit() {
     let server = TestServer::start_with(behind_a_proxy);
     let one = let_through(&server, TIMES, |number| format!("2001:db8:1:2:{number:x}::{number:x}"));
     assert!((30..SHARED).contains(&one), "{one}");
-    let many = let_through(&server, TIMES, |number| format!("2001:db8:1:{:x}::1", 0x100 + number));
+    let many = let_through(&server, TIMES, |number| format!("2001:db8:2:{:x}::1", 0x100 + number));
     assert_eq!(many, TIMES);
     // With brackets and a port, or mapped, an address is the same address.
     let written = let_through(&server, TIMES, |number| format!("[2001:db8:9:9::{number:x}]:443"));

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{ApiKey, ApiKeyRole};
 use crate::auth::secrets::token_hash;
-use crate::auth::{ApiKeyId, Role, UserId};
+use crate::auth::sign_ins::USE_SECONDS;
+use crate::auth::{ApiKeyId, Role, UserId, second_factor};
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::db::list::{Bind, List, SortKey};
 use crate::db::{Conn, Timestamp, Tx};
@@ -82,12 +83,23 @@ pub(super) struct Usable {
 }
 
 /// The key of this hash, where it has not ended and its person may use it.
-pub(super) fn usable(conn: &mut Conn, hash: Vec<u8>, now: Timestamp) -> Result<Option<Usable>, Problem> {
+pub(super) fn usable(
+    conn: &mut Conn,
+    needing_second_factor: &[Role],
+    hash: Vec<u8>,
+    now: Timestamp,
+) -> Result<Option<Usable>, Problem> {
     let row: Option<ApiKeyRow> = standing(now).filter(api_keys::hash.eq(hash)).first(conn).optional()?;
-    match row {
-        Some(row) => in_hand(conn, row),
-        None => Ok(None),
+    let Some(row) = row else { return Ok(None) };
+    let Some(key) = in_hand(conn, row)? else { return Ok(None) };
+    if let Some((owner, _)) = key.owner {
+        // Who must have a second factor and has none can't do more with a key than without.
+        let role = present_role(conn, owner)?.unwrap_or(key.role);
+        if second_factor::is_missing(needing_second_factor, role, second_factor::is_on(conn, owner)?) {
+            return Ok(None);
+        }
     }
+    Ok(Some(key))
 }
 
 /// What a key may do now; nothing where it has ended or its person may not use it.
@@ -114,17 +126,29 @@ fn in_hand(conn: &mut Conn, row: ApiKeyRow) -> Result<Option<Usable>, Problem> {
     let owner = match row.owner_id {
         None => None,
         Some(owner) => {
-            let present: Option<Role> = users::table
-                .find(owner)
-                .filter(users::disabled_at.is_null())
-                .select(users::role)
-                .first(conn)
-                .optional()?;
-            let Some(role) = present.and_then(|present| row.role.limited_to(present)) else { return Ok(None) };
+            let Some(role) = present_role(conn, owner)?.and_then(|present| row.role.limited_to(present)) else {
+                return Ok(None);
+            };
             Some((owner, role))
         }
     };
     Ok(Some(Usable { id: row.id, role: row.role, owner, last_used_at: row.last_used_at }))
+}
+
+/// The role of an account that is enabled.
+fn present_role(conn: &mut Conn, user: UserId) -> Result<Option<Role>, Problem> {
+    let enabled = users::table.find(user).filter(users::disabled_at.is_null());
+    Ok(enabled.select(users::role).first(conn).optional()?)
+}
+
+/// Revokes the own keys of an account.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn revoke_all_of(tx: &mut Tx<'_>, user: UserId, now: Timestamp) -> Result<(), Problem> {
+    let standing = api_keys::table.filter(api_keys::owner_id.eq(user)).filter(api_keys::revoked_at.is_null());
+    diesel::update(standing).set(api_keys::revoked_at.eq(now)).execute(&mut **tx)?;
+    Ok(())
 }
 
 /// Writes the time of use behind the request's back: nobody waits for it.
@@ -132,7 +156,11 @@ pub(super) fn note_use(app: &App, id: ApiKeyId, now: Timestamp) {
     let db = app.db.clone();
     actix_web::rt::spawn(async move {
         let noted = db.write(move |tx| {
-            diesel::update(api_keys::table.find(id)).set(api_keys::last_used_at.eq(now)).execute(&mut **tx)?;
+            // Many requests at once may have seen the same time of use; one of them writes.
+            let before = now.plus_seconds(-USE_SECONDS);
+            let is_due = api_keys::last_used_at.is_null().or(api_keys::last_used_at.le(before).assume_not_null());
+            let row = api_keys::table.find(id).filter(is_due);
+            diesel::update(row).set(api_keys::last_used_at.eq(now)).execute(&mut **tx)?;
             Ok::<_, Problem>(())
         });
         if let Err(error) = noted.await {
