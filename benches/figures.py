@@ -12,6 +12,7 @@ figure is a median, and what is compared is a ratio.
 """
 
 import argparse
+import atexit
 import http.client
 import json
 import os
@@ -38,6 +39,8 @@ class Server:
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0", "--workers", "1", *arguments],
             stderr=subprocess.PIPE, text=True)
+        # Also where the measurement fails.
+        atexit.register(self.process.kill)
         for line in self.process.stderr:
             found = re.search(r"serves on http://([\d.]+):(\d+)", line)
             if found:

@@ -6,11 +6,12 @@
 //! being documented, nor the reverse. Operations are grouped by path, so that `HEAD`, `OPTIONS`, `405`
 //! and `Allow` are right.
 
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_cors::Cors;
 use actix_web::dev::Payload;
@@ -228,17 +229,43 @@ tuple_inputs!(A B C D E);
 tuple_inputs!(A B C D E F);
 tuple_inputs!(A B C D E F G);
 
-/// All of a handler's extractors as one, since actix has to see an extractor.
-struct InOrder<Args>(Args);
+type Answer = Pin<Box<dyn Future<Output = HttpResponse>>>;
 
-impl<Args: Inputs> FromRequest for InOrder<Args> {
-    type Error = actix_web::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+/// A handler with its extractors and its answer, whatever their types: all that surrounds it is compiled once, and
+/// not for each operation.
+type Call = dyn Fn(HttpRequest, Payload) -> Answer + Send + Sync;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let extraction = Args::extract(request.clone(), payload.take());
-        Box::pin(async move { extraction.await.map(Self) })
-    }
+fn erased<F, Args>(handler: F) -> Arc<Call>
+where
+    F: Handler<Args> + Clone + Send + Sync + 'static,
+    F::Output: Responder,
+    Args: Inputs,
+{
+    Arc::new(move |request, payload| {
+        let handler = handler.clone();
+        Box::pin(async move {
+            match Args::extract(request.clone(), payload).await {
+                Ok(args) => handler.call(args).await.respond_to(&request).map_into_boxed_body(),
+                Err(error) => HttpResponse::from_error(error),
+            }
+        })
+    })
+}
+
+/// The route of an operation. A panic becomes an opaque `500` inside the resource, so that the answer still passes
+/// through CORS and the request id like any other.
+fn route(call: &Arc<Call>) -> Route {
+    let call = Arc::clone(call);
+    web::route().to(move |request: HttpRequest, payload: web::Payload| {
+        let answer = AssertUnwindSafe(call(request, payload.into_inner())).catch_unwind();
+        async move { answer.await.unwrap_or_else(|panic| HttpResponse::from_error(panicked(&*panic))) }
+    })
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Problem {
+    let words =
+        panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    Problem::internal(format!("a handler panicked: {}", words.unwrap_or_default()))
 }
 
 /// Who may read an operation's answers from another origin.
@@ -253,7 +280,7 @@ pub enum Surface {
 struct Operation {
     method: Method,
     path: String,
-    route: Box<dyn Fn() -> Route + Send + Sync>,
+    call: Arc<Call>,
     /// Called for the document alone: describing everything costs more than the rest of the start.
     describe: fn() -> (Map<String, Value>, Schemas),
 }
@@ -281,11 +308,10 @@ impl Operations {
         F::Future: 'static,
         Args: Inputs + FromRequest,
     {
-        let guarded = Guarded(handler);
         self.operations.push(Operation {
             method: method(&P::methods()),
             path: P::path(),
-            route: Box::new(move || web::route().to(guarded.clone())),
+            call: erased(handler),
             describe: describe::<P, F, Args>,
         });
         self
@@ -413,7 +439,7 @@ fn resource(path: &str, operations: &[&Operation]) -> Resource {
     let mut allowed = vec!["OPTIONS"];
     let mut resource = web::resource(path);
     for operation in operations {
-        let route = (operation.route)();
+        let route = route(&operation.call);
         allowed.push(operation.method.as_str());
         resource = resource.route(if operation.method == Method::GET {
             allowed.push("HEAD");
@@ -449,32 +475,4 @@ where
     web::resource(path)
         .route(reading.to(handler))
         .default_service(web::to(|method: Method| async move { answer_other_method(&method, "GET, HEAD, OPTIONS") }))
-}
-
-/// A handler whose panic becomes an opaque `500` inside the resource, so that the answer still
-/// passes through CORS and the request id like any other.
-#[derive(Clone)]
-struct Guarded<F>(F);
-
-impl<F, Args> Handler<(InOrder<Args>,)> for Guarded<F>
-where
-    F: Handler<Args>,
-    F::Future: 'static,
-    Args: Inputs,
-{
-    type Output = Result<F::Output, Problem>;
-    type Future = Pin<Box<dyn Future<Output = Self::Output>>>;
-
-    fn call(&self, (InOrder(args),): (InOrder<Args>,)) -> Self::Future {
-        let future = AssertUnwindSafe(self.0.call(args)).catch_unwind();
-        Box::pin(async move {
-            future.await.map_err(|panic| {
-                let words = panic
-                    .downcast_ref::<&str>()
-                    .map(|text| (*text).to_owned())
-                    .or_else(|| panic.downcast_ref::<String>().cloned());
-                Problem::internal(format!("a handler panicked: {}", words.unwrap_or_default()))
-            })
-        })
-    }
 }
