@@ -266,26 +266,20 @@ pub(super) async fn publish_article(
     Query(options): Query<WriteOptions>,
     Json(publish): Json<Publish>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (actor, now, state, times) = (caller.actor(), app.clock.now(), app.clone(), publish.times());
+    let (actor, now, times) = (caller.actor(), app.clock.now(), publish.times());
     let number = publish.revision;
     let revision = app.db.read(move |conn| publishing::load(conn, id, number, times, actor, now)).await?;
     let rendered = app.render(&revision.content.body_markdown).await?;
     let prepared = revision.with(rendered);
-    let (working_copy, row_version) = app
-        .write(actor, options.validate_only, move |tx| {
-            let seen_version = store::editable(tx, id, actor)?.row_version;
-            let row = publishing::publish(tx, prepared, times, actor, now)?;
-            let row_version = if options.validate_only { seen_version } else { row.row_version };
-            Ok((working_copy::load(tx, &state.config, row)?, row_version))
-        })
-        .await?;
-    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
+    moves::moved(&app, actor, options, id, move |tx, row| publishing::publish(tx, row, prepared, times, actor, now))
+        .await
 }
 
 /// Withdraw an article
 ///
 /// Takes it out of delivery at once and off the schedule: its address answers `410` from then on, with the successor
-/// if one is named. Of an article that is only scheduled, it cancels that. Authors withdraw their own articles, editors and admins all.
+/// if one is named. Of an article that is only scheduled, it cancels that. Authors withdraw their own articles,
+/// editors and admins all.
 #[utoipa::path(
     post, path = "/api/v1/manage/articles/{id}/unpublish", tag = "Articles",
     responses((status = 409, description = "The article is neither public nor scheduled."))

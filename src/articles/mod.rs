@@ -1,9 +1,10 @@
 //! Articles: what the whole program is about.
 //!
 //! The *working copy* is what authors see, every save of it an immutable *revision*; the *published* tables
-//! hold what readers see. `model` and `lifecycle` are pure; `store` has the SQL of working copies, `published` that of what
-//! is public; `editing`, `publishing` and `moves` are what is done; `delivery` and `manage` the two surfaces. Delivery
-//! reaches nothing but `published` and the taxonomy, so a draft can't leak.
+//! hold what readers see. `model`, `lifecycle` and `diff` are pure; `store` has the SQL of working copies,
+//! `published` that of what is public; `editing`, `publishing`, `moves` and `schedule` are what is done; `delivery`,
+//! `manage` and `revisions` the surfaces. Delivery reaches nothing but `published` and the taxonomy, so a draft can't
+//! leak.
 
 mod assemble;
 mod delivery;

@@ -82,13 +82,13 @@ pub(super) fn not_ready(faults: Vec<Fault>) -> Result<(), Problem> {
 /// Makes the revision public, now or later. Asking for what is so already changes nothing.
 pub(super) fn publish(
     tx: &mut Tx<'_>,
+    row: ArticleRow,
     mut prepared: Prepared,
     times: Times,
     actor: Actor,
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
     let Revision { id, number, content } = &mut prepared.revision;
-    let row = store::editable(tx, *id, actor)?;
     let Plan { step, later, schedule } = times.plan(&row, *number, actor.user, now)?;
     let next = row.state().after(step, actor.role)?;
     let is_public = row.published_revision == Some(*number);
@@ -99,10 +99,9 @@ pub(super) fn publish(
     // An older revision may name what is gone by now.
     not_ready(draft_check::recheck(tx, content, *id, actor)?)?;
     draft_check::settle_slug(tx, &mut content.clone(), row.id, actor)?;
-    let review = row.review.clone().filter(|_| next.in_review);
-    let row = ArticleRow { review, ..row };
     if later || is_public {
-        return schedule::set(tx, row, schedule, content, actor.who(), now);
+        let review = row.review.clone().filter(|_| next.in_review);
+        return schedule::set(tx, ArticleRow { review, ..row }, schedule, content, actor.who(), now);
     }
     check_translation(tx, &prepared.revision)?;
     let row = if is_as_asked { row } else { schedule::clear(tx, row)?.with_schedule(schedule, None) };

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use crate::auth::{Actor, Caller, EditArticles, UserId};
 use crate::changes::record;
 use crate::db::list::Place;
 use crate::db::{Conn, Timestamp, Tx};
+use crate::http::draft::object;
 use crate::http::path::{Nested, PathParameter};
 use crate::http::problem::CONFLICT;
 use crate::http::{
@@ -193,7 +194,7 @@ pub(super) async fn diff_revisions(
             Ok::<_, Problem>((from, before, after))
         })
         .await?;
-    let (before, after) = (before.as_ref().map(members).transpose()?.unwrap_or_default(), members(&after)?);
+    let (before, after) = (before.as_ref().map(object).transpose()?.unwrap_or_default(), object(&after)?);
     let changes = app.renderer.run(move || diff::members(&before, &after)).await?;
     Ok(Managed::new(RevisionDiff { from, to: number, changes }))
 }
@@ -343,11 +344,4 @@ fn shown(conn: &mut Conn, rows: Vec<RevisionRow>, article: &ArticleRow) -> Resul
         published: article.published_revision == Some(row.number),
     };
     Ok(rows.into_iter().map(summary).collect())
-}
-
-fn members(content: &Content) -> Result<Map<String, Value>, Problem> {
-    match serde_json::to_value(content).map_err(Problem::internal)? {
-        Value::Object(members) => Ok(members),
-        _ => Err(Problem::internal("a revision is not an object")),
-    }
 }

@@ -9,6 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::model::{Article, WorkingCopy};
 use crate::http::Problem;
+use crate::http::draft::object;
 use crate::http::openapi::flattened;
 
 /// The members of an article that lists leave out.
@@ -108,9 +109,7 @@ impl WorkingCopyListItem {
     /// # Errors
     /// Where the working copy can't be written as JSON.
     pub(super) fn new(working_copy: &WorkingCopy) -> Result<Self, Problem> {
-        let Value::Object(mut members) = serde_json::to_value(working_copy).map_err(Problem::internal)? else {
-            return Err(Problem::internal("a working copy is not an object"));
-        };
+        let mut members = object(working_copy)?;
         members.retain(|name, _| !LARGE_IN_WORKING_COPY.contains(&name.as_str()));
         Ok(Self(members))
     }

@@ -217,10 +217,14 @@ fn keeping<T: Editable>(content: T, present: &Map<String, Value>, faults: &[Faul
     parse(Value::Object(document))
 }
 
-fn object(content: &impl Serialize) -> Result<Map<String, Value>, Problem> {
-    match serde_json::to_value(content).map_err(Problem::internal)? {
+/// A resource as the members of its JSON object.
+///
+/// # Errors
+/// Where it is none.
+pub(crate) fn object(resource: &impl Serialize) -> Result<Map<String, Value>, Problem> {
+    match serde_json::to_value(resource).map_err(Problem::internal)? {
         Value::Object(members) => Ok(members),
-        _ => Err(Problem::internal("an editable resource is not an object")),
+        _ => Err(Problem::internal("a resource is not an object")),
     }
 }
 

@@ -11,7 +11,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use futures_util::FutureExt;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::api::{Surface, surface};
 use super::problem::{Occurrence, PROBLEM_JSON, Problem, kind_of_status};
@@ -31,7 +30,7 @@ pub async fn pass<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
-    let occurrence = Occurrence { instance: uri_reference(request.path()), request_id: request_id(&request) };
+    let occurrence = Occurrence { instance: request.path().to_owned(), request_id: request_id(&request) };
     let method = request.method().clone();
     let span = tracing::info_span!("request", request.id = %occurrence.request_id);
     let future = {
@@ -52,39 +51,6 @@ pub async fn pass<B: MessageBody + 'static>(
         "answered"
     );
     Ok(response)
-}
-
-/// What a path may hold as it is (RFC 3986, 3.3), besides letters and digits.
-const PATH_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
-
-/// A path as it was sent, with what no URI may hold percent-encoded: servers take more than there should be.
-fn uri_reference(path: &str) -> String {
-    let mut parts = path.split('%');
-    let mut reference = utf8_percent_encode(parts.next().unwrap_or_default(), PATH_CHARACTERS).to_string();
-    for part in parts {
-        let is_escape = part.len() >= 2 && part.as_bytes().iter().take(2).all(u8::is_ascii_hexdigit);
-        reference.push_str(if is_escape { "%" } else { "%25" });
-        reference.extend(utf8_percent_encode(part, PATH_CHARACTERS));
-    }
-    reference
 }
 
 /// The client's id where it is harmless to repeat and log, else one of ours.

@@ -8,6 +8,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -164,7 +165,7 @@ pub struct ProblemDocument {
 /// Which request a problem belongs to.
 #[derive(Debug, Clone, Default)]
 pub struct Occurrence {
-    /// The path of the request.
+    /// The path of the request, as it was sent.
     pub instance: String,
     /// Its id.
     pub request_id: String,
@@ -316,7 +317,7 @@ impl Problem {
             title: self.kind.title,
             status: self.kind.status.as_u16(),
             detail: self.detail.clone(),
-            instance: occurrence.instance.clone(),
+            instance: uri_reference(&occurrence.instance),
             request_id: occurrence.request_id.clone(),
             errors: self.faults.iter().take(MAX_FAULTS).cloned().collect(),
             truncated: self.faults.len() > MAX_FAULTS,
@@ -324,6 +325,39 @@ impl Problem {
         };
         serde_json::to_string(&document).unwrap_or_default()
     }
+}
+
+/// What a path may hold as it is (RFC 3986, 3.3), besides letters and digits.
+const PATH_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// A path as it was sent, with what no URI may hold percent-encoded: servers take more than there should be.
+fn uri_reference(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut reference = utf8_percent_encode(parts.next().unwrap_or_default(), PATH_CHARACTERS).to_string();
+    for part in parts {
+        let is_escape = part.len() >= 2 && part.as_bytes().iter().take(2).all(u8::is_ascii_hexdigit);
+        reference.push_str(if is_escape { "%" } else { "%25" });
+        reference.extend(utf8_percent_encode(part, PATH_CHARACTERS));
+    }
+    reference
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

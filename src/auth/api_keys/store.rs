@@ -92,7 +92,9 @@ pub(super) fn usable(
     let row: Option<ApiKeyRow> = standing(now).filter(api_keys::hash.eq(hash)).first(conn).optional()?;
     let Some(row) = row else { return Ok(None) };
     let Some(key) = in_hand(conn, row)? else { return Ok(None) };
-    if let Some((owner, _)) = key.owner {
+    if let Some((owner, _)) = key.owner
+        && !needing_second_factor.is_empty()
+    {
         // Who must have a second factor and has none can't do more with a key than without.
         let role = present_role(conn, owner)?.unwrap_or(key.role);
         if second_factor::is_missing(needing_second_factor, role, second_factor::is_on(conn, owner)?) {
