@@ -151,7 +151,7 @@ impl ArticleRow {
     }
 }
 
-/// Stores a schedule, and says so in the audit trail.
+/// Stores a schedule, and says so in the audit trail; where it is the one that stands, a review has ended.
 pub(super) fn set(
     tx: &mut Tx<'_>,
     row: ArticleRow,
@@ -161,15 +161,17 @@ pub(super) fn set(
     now: Timestamp,
 ) -> Result<ArticleRow, Problem> {
     let is_same = row.schedule.as_ref().map(|present| &present.0) == schedule.as_ref();
-    let action = if schedule.is_some() { "article.schedule" } else { "article.unschedule" };
+    let action = match (is_same, &schedule) {
+        (true, _) => "article.end_review",
+        (false, Some(_)) => "article.schedule",
+        (false, None) => "article.unschedule",
+    };
     let comes_out = schedule.as_ref().is_some_and(|schedule| schedule.publish_at.is_some());
     let row = ArticleRow { row_version: row.row_version + 1, schedule_failure: None, ..row };
     let row = row.with_schedule(schedule, content.slug.as_deref());
     store::update(tx, &row)?;
     store::write_pinned_references(tx, row.id, "scheduled", Some(content).filter(|_| comes_out))?;
-    if !is_same {
-        record(tx, &event(&row, who, action, now, None))?;
-    }
+    record(tx, &event(&row, who, action, now, None))?;
     Ok(row)
 }
 

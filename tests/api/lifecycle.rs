@@ -95,6 +95,7 @@ fn publishing_what_was_submitted_ends_the_review_and_publishing_another_revision
     assert_eq!(work.does("publish", &json!({ "revision": 2 }))["review"], Value::Null);
     work.does("submit", &json!({}));
     assert_eq!(work.does("publish", &json!({ "revision": 2 }))["review"], Value::Null, "it was public already");
+    assert_eq!(audit_events(&server, "article.end_review").len(), 1);
 }
 
 #[test]
