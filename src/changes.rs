@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::{ApiKeyId, UserId};
-use crate::db::{Db, Timestamp, Tx};
+use crate::db::{Conn, Db, Timestamp, Tx};
 use crate::http::Problem;
 use crate::schema::{audit_events, changes, content_version};
 
@@ -270,6 +270,27 @@ fn append_audit(tx: &mut Tx<'_>, event: &Event, count: i64) -> Result<(), Proble
         ))
         .execute(&mut **tx)?;
     Ok(())
+}
+
+/// When something was last done to a thing, and by which account or API key; what `except` names does not count.
+///
+/// # Errors
+/// What the database says.
+pub fn last(
+    conn: &mut Conn,
+    kind: SubjectKind,
+    id: Uuid,
+    except: &[&str],
+) -> Result<Option<(Timestamp, Option<Uuid>)>, Problem> {
+    let found: Option<(Timestamp, Option<Vec<u8>>)> = audit_events::table
+        .filter(audit_events::subject_kind.eq(kind.name()))
+        .filter(audit_events::subject_id.eq(id.as_bytes().to_vec()))
+        .filter(audit_events::action.ne_all(except))
+        .order(audit_events::position.desc())
+        .select((audit_events::at, audit_events::actor_id))
+        .first(conn)
+        .optional()?;
+    Ok(found.map(|(at, who)| (at, who.and_then(|bytes| Uuid::from_slice(&bytes).ok()))))
 }
 
 /// SHA-256 over the previous hash and the fields, each with its length, so that no two rows look alike.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 
+use crate::articles;
 use crate::auth::{password_links, sign_ins};
 use crate::db::Timestamp;
 use crate::http::Problem;
@@ -23,7 +24,7 @@ pub(crate) async fn run(app: Data<App>) {
         told(app.anonymous.write(&app.db, now, false).await, "writing what anonymous callers did");
         if pruned_at.is_none_or(|at| now >= at.plus_seconds(PRUNE_SECONDS)) {
             pruned_at = Some(now);
-            told(prune(&app, now).await, "deleting ended sign-ins and links");
+            told(prune(&app, now).await, "deleting what is over");
         }
         tokio::time::sleep(TICK).await;
     }
@@ -40,7 +41,8 @@ async fn prune(app: &Data<App>, now: Timestamp) -> Result<(), Problem> {
     app.db
         .write(move |tx| {
             sign_ins::prune(tx, &state.config, now)?;
-            password_links::prune(tx, now)
+            password_links::prune(tx, now)?;
+            articles::prune(tx, now)
         })
         .await
 }

@@ -4,7 +4,8 @@
 //!
 //! Kernel: [`config`] (settings), [`db`] (the two doors to the database), [`http`] (routes, problems,
 //! queries, lists), [`auth`] (who may call), [`state`] (what a handler can reach), `text` (Markdown),
-//! `slugs`, `parts`, `counts` and `changes` (what features share in the database).
+//! `diff` (what differs between two documents), `slugs`, `parts`, `counts` and `changes` (what features share in the
+//! database).
 //! Features: `articles`, `authors`, `categories`, `tags`, `site`, `users`, `audit`, `ops`; `demo` and
 //! `generate` bring content in.
 
@@ -27,6 +28,7 @@ mod authors;
 mod categories;
 mod counts;
 mod demo;
+mod diff;
 mod generate;
 mod jobs;
 mod ops;

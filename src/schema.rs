@@ -114,6 +114,10 @@ table! {
         saved_at -> BigInt,
         saved_by -> Nullable<Binary>,
         name -> Nullable<Text>,
+        row_version -> Nullable<BigInt>,
+        based_on -> Nullable<BigInt>,
+        autosave -> Bool,
+        retired_at -> Nullable<BigInt>,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Saving an article: what is slow is prepared under a read, the write only compares and stores.
 
 use super::draft_check;
+use super::history::{self, Saving};
 use super::lifecycle::Move;
 use super::model::{ArticleId, Content, WorkingCopy};
 use super::store::{self, ArticleRow};
@@ -103,7 +104,7 @@ pub(super) fn save(
     seen: &ArticleRow,
     mut drafted: Drafted<Content>,
     actor: Actor,
-    now: Timestamp,
+    saving: Saving,
 ) -> Result<(WorkingCopy, i64), Problem> {
     let row = store::editable(tx, seen.id, actor)?;
     IfMatch::Tags(vec![version_tag(seen.row_version)]).check(row.row_version)?;
@@ -112,11 +113,14 @@ pub(super) fn save(
     drafted.refuse(found)?;
     let Drafted { mut content, warnings, .. } = drafted;
     draft_check::settle_slug(tx, &mut content, row.id, actor)?;
-    let row = if store::content(tx, row.id, row.revision)?.as_ref() == Some(&content) {
+    let row = if history::content(tx, row.id, row.revision)?.as_ref() == Some(&content) {
+        if !saving.autosave {
+            history::settle(tx, row.id, row.revision)?;
+        }
         row
     } else {
-        let saved = store::save(tx, &row, &content, Some(actor.user), now)?;
-        record(tx, &event(&saved, actor.who(), "article.update", now, None))?;
+        let saved = store::save(tx, &row, &content, saving)?;
+        record(tx, &event(&saved, actor.who(), "article.update", saving.at, None))?;
         saved
     };
     let row_version = row.row_version;

@@ -4,9 +4,11 @@ use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::conflict::{Edit, explained};
 use super::draft_check;
 use super::editing;
-use super::model::{ArticleId, Content, WorkingCopy};
+use super::history::Saving;
+use super::model::{AUTOSAVE, ArticleId, Content, WorkingCopy};
 use super::moves;
 use super::publishing;
 use super::schedule::{ScheduleChoice, Times};
@@ -165,8 +167,9 @@ pub(super) async fn get_working_copy(
 /// Change an article
 ///
 /// A JSON Merge Patch (RFC 7396) that makes the next revision; a patch that changes nothing makes none. What
-/// is public stays as it is until a revision is published. Contributors and authors change their own,
-/// editors and admins all.
+/// is public stays as it is until a revision is published. Where someone else saved first, the `412` says who, when
+/// and what, and where the edits touch different members it has both in one. Contributors and authors change their
+/// own, editors and admins all.
 #[utoipa::path(
     patch, path = "/api/v1/manage/articles/{id}", tag = "Articles",
     responses((status = 409, description = "The slug is taken, or the article is in the trash."))
@@ -182,10 +185,11 @@ pub(super) async fn update_article(
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let actor = caller.actor();
     for _ in 0..MOST_TRIES {
-        let changed = change(&app, id, patch.clone(), &if_match, strict, actor, options).await;
-        // `*` means whatever is there: who saved meanwhile is built upon, not refused.
-        if if_match != IfMatch::Any || !changed.as_ref().is_err_and(|problem| problem.is(&PRECONDITION_FAILED)) {
-            return changed;
+        match change(&app, id, patch.clone(), &if_match, strict, actor, options).await {
+            // `*` means whatever is there: who saved meanwhile is built upon, not refused.
+            Err(problem) if if_match == IfMatch::Any && problem.is(&PRECONDITION_FAILED) => {}
+            Err(problem) => return Err(explained(&app, id, Edit::Patch(patch), &if_match, actor, problem).await),
+            Ok(changed) => return Ok(changed),
         }
     }
     Err(Problem::overloaded())
@@ -201,12 +205,13 @@ async fn change(
     options: WriteOptions,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (now, state, if_match) = (app.clock.now(), app.clone(), if_match.clone());
+    let saving = Saving { autosave: patch.flag(AUTOSAVE), ..Saving::of(actor, &app.config, now) };
     let (row, mut drafted) =
         app.db.read(move |conn| editing::draft(conn, &state.config, id, patch, &if_match, actor, now)).await?;
     let rendered = editing::rendered(app, &mut drafted, strict).await?;
     let (state, seen_version) = (app.clone(), row.row_version);
     let (working_copy, row_version) = app
-        .write(actor, options.validate_only, move |tx| editing::save(tx, &state.config, &row, drafted, actor, now))
+        .write(actor, options.validate_only, move |tx| editing::save(tx, &state.config, &row, drafted, actor, saving))
         .await?;
     let working_copy = working_copy::with_rendered(app, working_copy, rendered).await?;
     Ok(Versioned::tried(working_copy, row_version, options.validate_only.then_some(seen_version)))
@@ -229,7 +234,7 @@ pub(super) async fn delete_article(
     if_match: IfMatch,
 ) -> Result<Removed<WorkingCopy>, Problem> {
     let (actor, now) = (caller.actor(), app.clock.now());
-    let state = app.clone();
+    let (state, seen) = (app.clone(), if_match.clone());
     let trashed = app
         .write(actor, options.validate_only, move |tx| {
             let row = store::editable(tx, id, actor)?;
@@ -242,7 +247,11 @@ pub(super) async fn delete_article(
             let row = publishing::trash(tx, row, options.unpublish, actor, now)?;
             working_copy::load(tx, &state.config, row)
         })
-        .await?;
+        .await;
+    let trashed = match trashed {
+        Ok(trashed) => trashed,
+        Err(problem) => return Err(explained(&app, id, Edit::Other, &seen, actor, problem).await),
+    };
     if !options.validate_only {
         return Ok(Removed::Done);
     }

@@ -1,17 +1,18 @@
 //! Articles: what the whole program is about.
 //!
 //! The *working copy* is what authors see, every save of it an immutable *revision*; the *published* tables
-//! hold what readers see. `model`, `lifecycle` and `diff` are pure; `store` has the SQL of working copies,
-//! `published` that of what is public; `editing`, `publishing`, `moves` and `schedule` are what is done; `delivery`,
+//! hold what readers see. `model` and `lifecycle` are pure; `store` has the SQL of working copies, `history` that of
+//! revisions, `published` that of what is public; `editing`, `publishing`, `moves` and `schedule` are what is done; `delivery`,
 //! `manage` and `revisions` the surfaces. Delivery reaches nothing but `published` and the taxonomy, so a draft can't
 //! leak.
 
 mod assemble;
+mod conflict;
 mod delivery;
-mod diff;
 mod draft_check;
 mod editing;
 mod filters;
+mod history;
 pub(crate) mod import;
 mod lifecycle;
 mod manage;
@@ -27,6 +28,7 @@ mod views;
 mod working_copy;
 mod working_list;
 
+pub(crate) use self::history::prune;
 pub(crate) use self::model::{ArticleId, Citation, Content, Seo};
 pub(crate) use self::schedule::promote_due;
 use crate::authors::AuthorId;

@@ -122,9 +122,16 @@ pub struct Citation {
     pub url: Option<String>,
 }
 
+/// What a patch says that is sent by itself.
+pub(super) const AUTOSAVE: &str = "autosave";
+
 impl Editable for Content {
     const NAME: &'static str = "Article";
     const REQUIRED: &'static [&'static str] = &["title"];
+    const PATCH_FLAGS: &'static [(&'static str, &'static str)] = &[(
+        AUTOSAVE,
+        "Whether this is saved by itself: the revision takes the place of the person's last one of this kind, unless somebody has published, scheduled, named or previewed that.",
+    )];
     type Answer = WorkingCopy;
 }
 

@@ -2,6 +2,7 @@
 
 use super::draft_check;
 use super::editing::event;
+use super::history;
 use super::lifecycle::{Move, Visibility};
 use super::model::{ArticleId, Content, published_parts};
 use super::published::{self, PublishedRow, WithdrawnRow};
@@ -61,7 +62,7 @@ pub(super) fn load(
 ) -> Result<Revision, Problem> {
     let row = store::editable(conn, id, actor)?;
     row.state().after(times.plan(&row, number, actor.user, now)?.step, actor.role)?;
-    let content = store::content(conn, id, number)?.ok_or_else(|| {
+    let content = history::content(conn, id, number)?.ok_or_else(|| {
         let message = "The article has no revision of this number.";
         Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
     })?;
@@ -133,6 +134,7 @@ pub(super) fn put(
     let was_public = row.state().visibility == Visibility::Public;
     let change = if was_public { PublicChange::updated(&public.slug) } else { PublicChange::created(&public.slug) };
     published::put(tx, &public, body)?;
+    history::settle(tx, row.id, number)?;
     store::write_pinned_references(tx, row.id, "published", Some(&content))?;
     let review = row.review.filter(|_| row.revision != number);
     let row = ArticleRow {

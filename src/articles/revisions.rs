@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::diff::{self, MemberDiff};
 use super::draft_check;
 use super::editing::event;
+use super::history::{self, Saving, listed};
 use super::lifecycle::Move;
 use super::model::{ArticleId, Content, Person, WorkingCopy};
 use super::moves;
@@ -18,6 +18,7 @@ use crate::auth::{Actor, Caller, EditArticles, UserId};
 use crate::changes::record;
 use crate::db::list::Place;
 use crate::db::{Conn, Timestamp, Tx};
+use crate::diff::{self, MemberDiff};
 use crate::http::draft::object;
 use crate::http::path::{Nested, PathParameter};
 use crate::http::problem::CONFLICT;
@@ -58,6 +59,11 @@ pub(super) struct RevisionSummary {
     pub name: Option<String>,
     /// Whether it is what is public now.
     pub published: bool,
+    /// Whether it was saved by itself: the same person's next one of this kind takes its place.
+    pub autosave: bool,
+    /// The number of the revision that it was made from; null for the first, and where nobody remembers.
+    #[schema(minimum = 1)]
+    pub based_on: Option<i64>,
 }
 
 /// A save of an article with what was saved.
@@ -90,7 +96,7 @@ pub(super) struct RevisionDiff {
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DiffRevisions {
-    /// The number of the other revision; without it, the save before.
+    /// The number of the other revision; without it, the one that this was made from.
     #[param(minimum = 1)]
     against: Option<i64>,
 }
@@ -120,6 +126,8 @@ struct RevisionRow {
     saved_at: Timestamp,
     saved_by: Option<UserId>,
     name: Option<String>,
+    autosave: bool,
+    based_on: Option<i64>,
 }
 
 impl Sorted for RevisionRow {
@@ -164,7 +172,7 @@ pub(super) async fn get_revision(
         .read(move |conn| {
             let article = store::editable(conn, id, actor)?;
             let row = by_number(conn, id, number)?;
-            let content = store::content(conn, id, number)?.ok_or_else(Problem::not_found)?;
+            let content = history::content(conn, id, number)?.ok_or_else(Problem::not_found)?;
             let mut saves = shown(conn, vec![row], &article)?;
             Ok::<_, Problem>((saves.pop().ok_or_else(Problem::not_found)?, content))
         })
@@ -175,7 +183,7 @@ pub(super) async fn get_revision(
 
 /// Compare revisions
 ///
-/// What differs between a revision and another, or the save before: member by member, in texts word by word.
+/// What differs between a revision and another, or the one that it was made from: member by member, in texts word by word.
 /// Contributors and authors reach their own articles, editors and admins all.
 #[utoipa::path(get, path = "/api/v1/manage/articles/{id}/revisions/{number}/diff", tag = "Articles")]
 pub(super) async fn diff_revisions(
@@ -189,7 +197,7 @@ pub(super) async fn diff_revisions(
         .db
         .read(move |conn| {
             store::editable(conn, id, actor)?;
-            let after = store::content(conn, id, number)?.ok_or_else(Problem::not_found)?;
+            let after = history::content(conn, id, number)?.ok_or_else(Problem::not_found)?;
             let (from, before) = former(conn, id, number, query.against)?;
             Ok::<_, Problem>((from, before, after))
         })
@@ -219,8 +227,9 @@ pub(super) async fn name_revision(
             if row.name != named.name {
                 let target = revisions::table.find((id, number));
                 diesel::update(target).set(revisions::name.eq(&named.name)).execute(&mut **tx)?;
+                history::settle(tx, id, number)?;
                 record(tx, &event(&article, actor.who(), "article.name_revision", now, None))?;
-                row.name = named.name;
+                (row.name, row.autosave) = (named.name, false);
             }
             shown(tx, vec![row], &article)?.pop().ok_or_else(Problem::not_found)
         })
@@ -243,11 +252,12 @@ pub(super) async fn restore_revision(
     Query(options): Query<WriteOptions>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (actor, now) = (caller.actor(), app.clock.now());
-    moves::moved(&app, actor, options, id, move |tx, row| restore(tx, row, number, actor, now)).await
+    let saving = Saving::of(actor, &app.config, now);
+    moves::moved(&app, actor, options, id, move |tx, row| restore(tx, row, number, actor, saving)).await
 }
 
-fn restore(tx: &mut Tx<'_>, row: ArticleRow, number: i64, actor: Actor, now: Timestamp) -> Result<ArticleRow, Problem> {
-    let mut content = store::content(tx, row.id, number)?.ok_or_else(Problem::not_found)?;
+fn restore(tx: &mut Tx<'_>, row: ArticleRow, number: i64, actor: Actor, saving: Saving) -> Result<ArticleRow, Problem> {
+    let mut content = history::content(tx, row.id, number)?.ok_or_else(Problem::not_found)?;
     row.state().after(Move::Save, actor.role)?;
     let faults = draft_check::recheck(tx, &mut content, row.id, actor)?;
     if !faults.is_empty() {
@@ -255,11 +265,11 @@ fn restore(tx: &mut Tx<'_>, row: ArticleRow, number: i64, actor: Actor, now: Tim
         return Err(Problem::new(&CONFLICT, detail).with_faults(faults));
     }
     draft_check::settle_slug(tx, &mut content, row.id, actor)?;
-    if store::content(tx, row.id, row.revision)?.as_ref() == Some(&content) {
+    if history::content(tx, row.id, row.revision)?.as_ref() == Some(&content) {
         return Ok(row);
     }
-    let saved = store::save(tx, &row, &content, Some(actor.user), now)?;
-    record(tx, &event(&saved, actor.who(), "article.restore_revision", now, None))?;
+    let saved = store::save(tx, &row, &content, saving)?;
+    record(tx, &event(&saved, actor.who(), "article.restore_revision", saving.at, None))?;
     Ok(saved)
 }
 
@@ -275,8 +285,7 @@ fn part(conn: &mut Conn, id: ArticleId, query: &ListQuery<NoParameters>, actor: 
     if start.is_backward() {
         rows.reverse();
     }
-    let of_article = revisions::table.filter(revisions::article_id.eq(id));
-    let total = if start.counts() { Some(of_article.count().get_result(conn)?) } else { None };
+    let total = if start.counts() { Some(listed(id).count().get_result(conn)?) } else { None };
     let found = Found { items: rows, more, total };
     let (page, links) = page::describe(&found, &start, limit, &query.fingerprint, &query.link_base);
     Ok((ListOf { items: shown(conn, found.items, &article)?, page }, links))
@@ -284,11 +293,7 @@ fn part(conn: &mut Conn, id: ArticleId, query: &ListQuery<NoParameters>, actor: 
 
 /// The revisions from a place on in the walk's direction, and one more where there are more.
 fn rows(conn: &mut Conn, id: ArticleId, place: Place<'_>, limit: u32) -> Result<Vec<RevisionRow>, Problem> {
-    let of_article = revisions::table
-        .filter(revisions::article_id.eq(id))
-        .select(RevisionRow::as_select())
-        .limit(i64::from(limit) + 1)
-        .into_boxed();
+    let of_article = listed(id).select(RevisionRow::as_select()).limit(i64::from(limit) + 1).into_boxed();
     let query = match place {
         Place::Offset(offset) => of_article.order(revisions::number.desc()).offset(offset),
         Place::Next { values, backward, .. } => {
@@ -307,11 +312,11 @@ fn rows(conn: &mut Conn, id: ArticleId, place: Place<'_>, limit: u32) -> Result<
 }
 
 fn by_number(conn: &mut Conn, id: ArticleId, number: i64) -> Result<RevisionRow, Problem> {
-    let row = revisions::table.find((id, number)).select(RevisionRow::as_select()).first(conn).optional()?;
-    row.ok_or_else(Problem::not_found)
+    let row = listed(id).filter(revisions::number.eq(number)).select(RevisionRow::as_select());
+    row.first(conn).optional()?.ok_or_else(Problem::not_found)
 }
 
-/// What a revision is compared with: the one that was asked for, or the save before.
+/// What a revision is compared with: the one that was asked for, that which it was made from, or the save before.
 fn former(
     conn: &mut Conn,
     id: ArticleId,
@@ -319,16 +324,21 @@ fn former(
     against: Option<i64>,
 ) -> Result<(Option<i64>, Option<Content>), Problem> {
     if let Some(against) = against {
-        let content = store::content(conn, id, against)?.ok_or_else(|| {
+        let content = history::content(conn, id, against)?.ok_or_else(|| {
             let message = "The article has no revision of this number.";
             Problem::invalid_query(vec![crate::http::Fault::query("against", "not_found", message)])
         })?;
         return Ok((Some(against), Some(content)));
     }
-    let earlier = revisions::table.filter(revisions::article_id.eq(id)).filter(revisions::number.lt(number));
+    if let Some(base) = by_number(conn, id, number)?.based_on
+        && let Some(content) = history::content(conn, id, base)?
+    {
+        return Ok((Some(base), Some(content)));
+    }
+    let earlier = listed(id).filter(revisions::number.lt(number));
     let before: Option<i64> = earlier.select(diesel::dsl::max(revisions::number)).first(conn)?;
     match before {
-        Some(before) => Ok((Some(before), store::content(conn, id, before)?)),
+        Some(before) => Ok((Some(before), history::content(conn, id, before)?)),
         None => Ok((None, None)),
     }
 }
@@ -342,6 +352,8 @@ fn shown(conn: &mut Conn, rows: Vec<RevisionRow>, article: &ArticleRow) -> Resul
         saved_by: row.saved_by.and_then(|id| people.get(&id).cloned()),
         name: row.name,
         published: article.published_revision == Some(row.number),
+        autosave: row.autosave,
+        based_on: row.based_on,
     };
     Ok(rows.into_iter().map(summary).collect())
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::draft_check;
 use super::editing::event;
+use super::history;
 use super::lifecycle::{Move, Standing};
 use super::model::{ArticleId, Content};
 use super::publishing::{self, Prepared, Revision};
@@ -168,6 +169,9 @@ pub(super) fn set(
     };
     let comes_out = schedule.as_ref().is_some_and(|schedule| schedule.publish_at.is_some());
     let row = ArticleRow { row_version: row.row_version + 1, schedule_failure: None, ..row };
+    if let Some(scheduled) = &schedule {
+        history::settle(tx, row.id, scheduled.revision)?;
+    }
     let row = row.with_schedule(schedule, content.slug.as_deref());
     store::update(tx, &row)?;
     store::write_pinned_references(tx, row.id, "scheduled", Some(content).filter(|_| comes_out))?;
@@ -235,7 +239,7 @@ async fn promote(app: &App, row: ArticleRow, now: Timestamp) -> Result<(), Probl
     let Some(at) = schedule.publish_at else {
         return app.db.write(move |tx| go(tx, id, schedule, now)).await;
     };
-    let content = app.db.read(move |conn| store::content(conn, id, number)).await?;
+    let content = app.db.read(move |conn| history::content(conn, id, number)).await?;
     let content = content.ok_or_else(|| Problem::conflict("The scheduled revision is not there any more."))?;
     publishing::not_ready(content.publication_faults())?;
     let rendered = app.render(&content.body_markdown).await?;

@@ -1,4 +1,4 @@
-//! The SQL of working copies and revisions.
+//! The SQL of working copies.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,9 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::history::{self, NewRevision, Saving};
 use super::lifecycle::{State, Visibility};
-use super::model::{ArticleId, Content, Person, from_stored, stored};
+use super::model::{ArticleId, Content, Person, from_stored};
 use super::schedule::{ScheduleFailure, Scheduled};
 use crate::auth::{Actor, UserId, api_keys};
 use crate::authors;
@@ -109,16 +110,6 @@ pub(super) fn may_edit(conn: &mut Conn, row: &ArticleRow, actor: Actor) -> Resul
     Ok(diesel::select(diesel::dsl::exists(named)).get_result(conn)?)
 }
 
-/// The content of a revision, with replaced ids resolved.
-pub(super) fn content(conn: &mut Conn, id: ArticleId, number: i64) -> Result<Option<Content>, Problem> {
-    let text: Option<String> = revisions::table.find((id, number)).select(revisions::content).first(conn).optional()?;
-    let Some(text) = text else { return Ok(None) };
-    let mut contents = [from_stored(&text)?];
-    resolve_replaced(conn, &mut contents)?;
-    let [content] = contents;
-    Ok(Some(content))
-}
-
 /// The contents of several working copies, with replaced ids resolved.
 pub(super) fn contents(conn: &mut Conn, rows: &[ArticleRow]) -> Result<Vec<Content>, Problem> {
     let ids: Vec<ArticleId> = rows.iter().map(|row| row.id).collect();
@@ -191,7 +182,8 @@ pub(super) fn slug_holder(conn: &mut Conn, slug: &str, id: ArticleId) -> Result<
 /// Stores a new article with its first revision.
 pub(super) fn insert(tx: &mut Tx<'_>, row: &ArticleRow, content: &Content) -> Result<(), Problem> {
     diesel::insert_into(articles::table).values(row).execute(&mut **tx)?;
-    insert_revision(tx, row, content)?;
+    let saving = Saving { by: row.saved_by, at: row.saved_at, autosave: false, most: None };
+    history::insert(tx, &revision_of(row, None, content), saving)?;
     write_references(tx, row.id, content)
 }
 
@@ -200,20 +192,25 @@ pub(super) fn save(
     tx: &mut Tx<'_>,
     row: &ArticleRow,
     content: &Content,
-    who: Option<UserId>,
-    now: Timestamp,
+    saving: Saving,
 ) -> Result<ArticleRow, Problem> {
     let saved = ArticleRow {
         row_version: row.row_version + 1,
-        revision: row.revision + 1,
-        saved_at: now,
-        saved_by: who,
+        revision: history::next_number(tx, row.id)?,
+        saved_at: saving.at,
+        saved_by: saving.by,
         ..with_columns(row.clone(), content)
     };
-    insert_revision(tx, &saved, content)?;
+    history::insert(tx, &revision_of(&saved, Some(row.revision), content), saving)?;
+    history::retire(tx, &saved, saving)?;
     update(tx, &saved)?;
     write_references(tx, saved.id, content)?;
     Ok(saved)
+}
+
+fn revision_of<'a>(row: &ArticleRow, based_on: Option<i64>, content: &'a Content) -> NewRevision<'a> {
+    let row_version = Some(row.row_version);
+    NewRevision { article_id: row.id, number: row.revision, row_version, based_on, content }
 }
 
 /// The row with the columns that repeat what SQL must find, sort or constrain of the content.
@@ -238,19 +235,6 @@ pub(super) fn erase(tx: &mut Tx<'_>, id: ArticleId) -> Result<(), Problem> {
 /// Stores the row as it is now.
 pub(super) fn update(tx: &mut Tx<'_>, row: &ArticleRow) -> Result<(), Problem> {
     diesel::update(articles::table.find(row.id)).set(row).execute(&mut **tx)?;
-    Ok(())
-}
-
-fn insert_revision(tx: &mut Tx<'_>, row: &ArticleRow, content: &Content) -> Result<(), Problem> {
-    diesel::insert_into(revisions::table)
-        .values((
-            revisions::article_id.eq(row.id),
-            revisions::number.eq(row.revision),
-            revisions::content.eq(stored(content)?),
-            revisions::saved_at.eq(row.saved_at),
-            revisions::saved_by.eq(row.saved_by),
-        ))
-        .execute(&mut **tx)?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use actix_web::web::Data;
 
 use super::assemble::resolve_links;
+use super::history;
 use super::lifecycle::Visibility;
 use super::model::{Content, Expanded, Publication, Returned, Review, Schedule, WorkingCopy};
 use super::published;
@@ -20,7 +21,7 @@ use crate::text::Rendered;
 
 /// The working copy of a row, without its body as HTML.
 pub(super) fn load(conn: &mut Conn, config: &Config, row: ArticleRow) -> Result<WorkingCopy, Problem> {
-    let content = store::content(conn, row.id, row.revision)?
+    let content = history::content(conn, row.id, row.revision)?
         .ok_or_else(|| Problem::internal("a working copy has no revision"))?;
     with_content(conn, config, row, content, Vec::new())
 }

@@ -104,6 +104,8 @@ pub struct Config {
     pub redeem_url: String,
     /// How mail is sent, where it is.
     pub mail: Option<MailServer>,
+    /// How many revisions of an article are kept, beside those that something points at; none for all.
+    pub most_revisions: Option<u32>,
     /// For how many seconds delivery answers are fresh.
     pub cache_max_age: u32,
     /// Threads that answer requests.
@@ -171,6 +173,7 @@ impl Config {
             trusted_proxies: source.read("COPYDESK_TRUSTED_PROXIES", networks)?.unwrap_or_default(),
             redeem_url: source.read("COPYDESK_REDEEM_URL", base_url)?.unwrap_or_else(|| format!("{public_url}/redeem")),
             mail: source.mail()?,
+            most_revisions: source.most_revisions()?,
             cache_max_age: source.read("COPYDESK_CACHE_MAX_AGE", |text| in_range(text, 0, 86_400))?.unwrap_or(0),
             workers: source
                 .read("COPYDESK_WORKERS", |text| in_range(text, 1, 64))?
@@ -230,6 +233,11 @@ impl Source<'_> {
             unused_minutes: minutes("UNUSED_MINUTES")?.unwrap_or(default.0),
             lifetime_minutes: minutes("LIFETIME_MINUTES")?.unwrap_or(default.1),
         })
+    }
+
+    fn most_revisions(&self) -> Result<Option<u32>, InvalidSetting> {
+        let bound = |text: &str| in_range(text, 1, 100_000).or_else(|| (text == "all").then_some(u32::MAX));
+        Ok(self.read("COPYDESK_MOST_REVISIONS", bound)?.filter(|most| *most != u32::MAX))
     }
 
     fn mail(&self) -> Result<Option<MailServer>, InvalidSetting> {
@@ -347,6 +355,7 @@ mod tests {
             ("COPYDESK_SECOND_FACTOR_ROLES", "admin,boss"),
             ("COPYDESK_TRUSTED_PROXIES", "10.0.0.0/33"),
             ("COPYDESK_RATE_LIMITS", "maybe"),
+            ("COPYDESK_MOST_REVISIONS", "0"),
             ("COPYDESK_SIGN_IN_UNUSED_MINUTES", "0"),
             ("COPYDESK_MAIL_FROM", "nobody"),
             ("DATABASE_URL", "postgres://localhost/db"),

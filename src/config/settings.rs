@@ -189,6 +189,14 @@ pub static SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        variable: "COPYDESK_MOST_REVISIONS",
+        flag: "most-revisions",
+        help: "How many revisions of an article are kept, beside those that are public, scheduled, previewed or named",
+        default: "all",
+        allowed: "all, or a number from 1 to 100000",
+        secret: false,
+    },
+    Setting {
         variable: "COPYDESK_CACHE_MAX_AGE",
         flag: "cache-max-age",
         help: "For how many seconds caches may hold delivery answers without asking",

@@ -47,6 +47,16 @@ pub enum IfMatch {
 }
 
 impl IfMatch {
+    /// The version that the caller has read, where it names one.
+    pub fn version(&self) -> Option<i64> {
+        match self {
+            Self::Tags(tags) if tags.len() == 1 => {
+                tags[0].strip_prefix("\"v")?.strip_suffix('"')?.parse().ok().filter(|version| *version >= 1)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the row's present version is one that the caller means.
     ///
     /// # Errors
@@ -94,7 +104,10 @@ impl Input for IfMatch {
             "example": "\"v3\"",
         }));
         description.problem("428", "`If-Match` is missing.");
-        description.problem("412", "Someone else saved first; `ETag` has the present version.");
+        description.problem(
+            "412",
+            "Someone else saved first; `ETag` has the present version, and of an article the members say what changed.",
+        );
         description.header("412", "ETag", "The present version.");
     }
 }

@@ -154,6 +154,34 @@ impl<T: Editable> MergePatch<T> {
         Ok(Drafted { content, warnings: others.into_iter().map(warning_of).collect(), touched })
     }
 
+    /// Whether the patch says this of itself.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&Value::Bool(true))
+    }
+
+    /// What the patch makes of another state than the present one; none where that has faults. Read-only members
+    /// are no matter here.
+    ///
+    /// # Errors
+    /// What `check` says beside faults.
+    pub fn onto(
+        self,
+        base: &T,
+        check: impl FnOnce(&mut T) -> Result<Vec<Fault>, Problem>,
+    ) -> Result<Option<T>, Problem> {
+        let shape = shape::<T>()?;
+        let mut document = object(base)?;
+        let touched = self.merge_into(&shape, &mut document, &Value::Null, &mut Vec::new());
+        for name in T::REQUIRED {
+            if !document.contains_key(*name) {
+                return Ok(None);
+            }
+        }
+        let mut faults = shape.checker.faults(&Value::Object(document.clone()));
+        let content = checked(&shape, document, &mut faults, check)?;
+        Ok(Some(content).filter(|_| !faults.iter().any(|fault| is_touched(fault, &touched))))
+    }
+
     /// Applies the patch to the editable members and gives the names that it touched.
     fn merge_into(
         self,
@@ -165,7 +193,11 @@ impl<T: Editable> MergePatch<T> {
         let known = shape.checker.names();
         let mut touched = Vec::new();
         for (name, value) in self.0 {
-            if shape.read_only.contains(&name) {
+            if T::PATCH_FLAGS.iter().any(|(flag, _)| *flag == name) {
+                if !value.is_boolean() {
+                    faults.push(Fault::body(schema::join("", &name), "type", "Say true or false."));
+                }
+            } else if shape.read_only.contains(&name) {
                 if answer.get(&name) != Some(&value) && !TRANSIENT.contains(&name.as_str()) {
                     faults.push(read_only_fault(&name));
                 }

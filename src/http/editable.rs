@@ -23,6 +23,8 @@ pub trait Editable: Serialize + DeserializeOwned + Default + ToSchema + Send + '
     const NAME: &'static str;
     /// The members without which there is no resource.
     const REQUIRED: &'static [&'static str];
+    /// What a `PATCH` may say beside members, as name and description: each true or false.
+    const PATCH_FLAGS: &'static [(&'static str, &'static str)] = &[];
     /// What management answers: the editable members and read-only ones.
     type Answer: ToSchema;
 }
@@ -72,7 +74,11 @@ pub(super) fn draft_schema<T: Editable>() -> Value {
 
 /// The schema of a patch of the resource.
 pub(super) fn patch_schema<T: Editable>() -> Value {
-    as_patch(own_schema::<T>(), T::REQUIRED, &objects::<T>())
+    let mut schema = as_patch(own_schema::<T>(), T::REQUIRED, &objects::<T>());
+    for (name, description) in T::PATCH_FLAGS {
+        schema["properties"][*name] = json!({ "type": "boolean", "description": description });
+    }
+    schema
 }
 
 /// All that the two schemas may refer to: objects as drafts and as patches, the rest as it is.

@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::api::Operations;
 use super::problem::ProblemDocument;
+use crate::diff::MemberDiff;
 
 /// What the document says of the program as a whole.
 pub struct Info {
@@ -65,11 +66,18 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
 fn add_problem(schemas: &mut Map<String, Value>) {
     let mut components = Vec::new();
     ProblemDocument::schemas(&mut components);
+    MemberDiff::schemas(&mut components);
+    components.push((MemberDiff::name().into_owned(), <MemberDiff as PartialSchema>::schema()));
     components.push((ProblemDocument::name().into_owned(), <ProblemDocument as PartialSchema>::schema()));
     for (name, schema) in components {
         schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
     }
-    for (name, members) in [("ConflictProblem", conflict_members()), ("GoneProblem", gone_members())] {
+    let own = [
+        ("ConflictProblem", conflict_members()),
+        ("GoneProblem", gone_members()),
+        ("PreconditionFailedProblem", precondition_failed_members()),
+    ];
+    for (name, members) in own {
         let mut schema = schemas.get("Problem").cloned().unwrap_or_default();
         if let (Some(Value::Object(all)), Value::Object(own)) = (schema.get_mut("properties"), members) {
             all.extend(own);
@@ -83,6 +91,7 @@ pub(super) fn problem_name(status: &str) -> &'static str {
     match status {
         "409" => "ConflictProblem",
         "410" => "GoneProblem",
+        "412" => "PreconditionFailedProblem",
         _ => "Problem",
     }
 }
@@ -111,6 +120,36 @@ fn gone_members() -> Value {
                 "slug": { "type": "string", "description": "The slug of the article that takes the place." },
                 "url": { "type": "string", "description": "Its page on the public site." },
             },
+        },
+    })
+}
+
+fn precondition_failed_members() -> Value {
+    json!({
+        "changed_at": { "type": ["string", "null"], "format": "date-time", "description": "When the resource was last changed; null where that is not known." },
+        "changed_by": {
+            "type": ["object", "null"],
+            "description": "Who changed it last; null where that is not known, or it was the program itself.",
+            "required": ["id", "name"],
+            "properties": {
+                "id": { "type": "string", "format": "uuid", "description": "The id of the account or API key." },
+                "name": { "type": "string", "description": "Its name." },
+            },
+        },
+        "changes": {
+            "type": ["array", "null"],
+            "description": "What differs from what the editor had; null where that is not known.",
+            "items": { "$ref": "#/components/schemas/MemberDiff" },
+        },
+        "conflicts": {
+            "type": ["array", "null"],
+            "description": "JSON Pointers of the members that both edits changed, each in its way; null where they could not be compared.",
+            "items": { "type": "string" },
+        },
+        "merged": {
+            "type": ["object", "null"],
+            "description": "Both edits in one, ready to be sent as a merge patch with the present `ETag`; null where they conflict or could not be compared.",
+            "additionalProperties": true,
         },
     })
 }

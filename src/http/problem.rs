@@ -301,11 +301,16 @@ impl Problem {
         &self.headers
     }
 
-    /// The members that only its kind has; a conflict says who holds what was asked for, or null.
+    /// The members that only its kind has; what is not known of them is null.
     fn members(&self) -> Map<String, Value> {
         let mut members = self.members.clone();
-        if self.kind.status == StatusCode::CONFLICT {
-            members.entry("holder").or_insert(Value::Null);
+        let own: &[&str] = match self.kind.status {
+            StatusCode::CONFLICT => &["holder"],
+            StatusCode::PRECONDITION_FAILED => &["changed_at", "changed_by", "changes", "conflicts", "merged"],
+            _ => &[],
+        };
+        for name in own {
+            members.entry(*name).or_insert(Value::Null);
         }
         members
     }

@@ -46,6 +46,11 @@ impl Work {
         self.does("publish", &json!({ "revision": self.now()["revision"] }))
     }
 
+    /// Deletes the version with this entity tag.
+    pub(crate) fn delete_tagged(&self, tag: &str) -> Response {
+        self.client.delete(&self.path, tag)
+    }
+
     pub(crate) fn delete(&self, caller: &Client, query: &str) -> Response {
         caller.delete(&format!("{}{query}", self.path), "*")
     }

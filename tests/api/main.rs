@@ -22,6 +22,7 @@ mod command_line;
 mod delivery;
 mod lifecycle;
 mod links;
+mod merging;
 mod openapi;
 mod ops;
 mod policy;

@@ -200,6 +200,7 @@ fn every_error_is_a_problem() {
                 let name = match status.as_str() {
                     "409" => "ConflictProblem",
                     "410" => "GoneProblem",
+                    "412" => "PreconditionFailedProblem",
                     _ => "Problem",
                 };
                 assert_eq!(*schema, format!("#/components/schemas/{name}"), "{} {status}", operation.name);

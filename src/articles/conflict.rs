@@ -1,0 +1,118 @@
+//! What a `412` tells of an article: who changed what meanwhile and, where two edits don't meet, both in one.
+
+use actix_web::http::header::ETAG;
+use actix_web::web::Data;
+
+use super::draft_check;
+use super::history;
+use super::model::{ArticleId, Content, Person};
+use super::store::{self, ArticleRow};
+use crate::auth::{Actor, UserId};
+use crate::changes::{self, SubjectKind};
+use crate::config::Config;
+use crate::db::{Conn, Id, Timestamp};
+use crate::diff;
+use crate::http::conditional::version_tag;
+use crate::http::draft::object;
+use crate::http::problem::PRECONDITION_FAILED;
+use crate::http::{IfMatch, MergePatch, Problem};
+use crate::state::App;
+
+/// What is audited and leaves the version of an article as it is.
+const KEEPS_THE_VERSION: &[&str] = &["article.name_revision"];
+
+/// What somebody wants to make of an article.
+pub(super) enum Edit {
+    /// Change it.
+    Patch(MergePatch<Content>),
+    /// Nothing that could be merged.
+    Other,
+}
+
+/// Two edits that met.
+struct Meeting {
+    row: ArticleRow,
+    changed: Option<(Timestamp, Option<Person>)>,
+    present: Content,
+    /// What the editor had, where that is known, and what they made of it, where that is right.
+    base: Option<(Content, Option<Content>)>,
+}
+
+/// The refusal of an edit, with all that helps to go on; `refused` where nothing is known.
+pub(super) async fn explained(
+    app: &Data<App>,
+    id: ArticleId,
+    edit: Edit,
+    if_match: &IfMatch,
+    actor: Actor,
+    refused: Problem,
+) -> Problem {
+    if !refused.is(&PRECONDITION_FAILED) {
+        return refused;
+    }
+    let (state, seen, now) = (app.clone(), if_match.version(), app.clock.now());
+    let met = app.db.read(move |conn| meeting(conn, &state.config, id, edit, seen, actor, now)).await;
+    match met {
+        Ok(meeting) => told(app, meeting).await.unwrap_or(refused),
+        Err(_) => refused,
+    }
+}
+
+fn meeting(
+    conn: &mut Conn,
+    config: &Config,
+    id: ArticleId,
+    edit: Edit,
+    seen: Option<i64>,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<Meeting, Problem> {
+    let row = store::editable(conn, id, actor)?;
+    let present = history::content(conn, id, row.revision)?.unwrap_or_default();
+    let base = match seen.filter(|seen| *seen <= row.row_version) {
+        Some(seen) => history::at_version(conn, id, seen)?,
+        None => None,
+    };
+    let check = |content: &mut Content| draft_check::resolve(conn, content, id, actor, &config.language, now);
+    let base = match (base, edit) {
+        (Some((_, base)), Edit::Patch(patch)) => {
+            let own = patch.onto(&base, check)?;
+            Some((base, own))
+        }
+        (Some((_, base)), Edit::Other) => Some((base, None)),
+        (None, _) => None,
+    };
+    Ok(Meeting { changed: last_change(conn, id)?, row, present, base })
+}
+
+/// When the article was last changed, and by whom.
+fn last_change(conn: &mut Conn, id: ArticleId) -> Result<Option<(Timestamp, Option<Person>)>, Problem> {
+    let Some((at, who)) = changes::last(conn, SubjectKind::Article, id.uuid(), KEEPS_THE_VERSION)? else {
+        return Ok(None);
+    };
+    let who: Option<UserId> = who.map(Id::from_uuid);
+    let people = store::people(conn, &who.into_iter().collect::<Vec<_>>())?;
+    Ok(Some((at, who.and_then(|id| people.get(&id).cloned()))))
+}
+
+async fn told(app: &App, meeting: Meeting) -> Result<Problem, Problem> {
+    let detail = "The article was changed since you read it: `changed_by` says by whom, `changes` what. Where `merged` \
+                  is not null, it is both edits in one: send that with the present `ETag`. Otherwise decide about the \
+                  members of `conflicts`.";
+    let mut problem =
+        Problem::new(&PRECONDITION_FAILED, detail).with_header(ETAG, &version_tag(meeting.row.row_version));
+    if let Some((at, by)) = meeting.changed {
+        problem = problem.with_member("changed_at", at).with_member("changed_by", by);
+    }
+    let Some((base, own)) = meeting.base else { return Ok(problem) };
+    let (base, present) = (object(&base)?, object(&meeting.present)?);
+    let Some(own) = own.as_ref().map(object).transpose()? else {
+        let changes = app.renderer.run(move || diff::members(&base, &present)).await?;
+        return Ok(problem.with_member("changes", changes));
+    };
+    let merge = app.renderer.run(move || diff::merge(&base, &own, &present)).await?;
+    Ok(problem
+        .with_member("changes", merge.changes)
+        .with_member("conflicts", merge.conflicts)
+        .with_member("merged", merge.merged))
+}
