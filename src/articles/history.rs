@@ -62,6 +62,17 @@ pub(super) fn at_version(conn: &mut Conn, id: ArticleId, row_version: i64) -> Re
         .first(conn)
         .optional()?;
     let Some((number, text)) = found else { return Ok(None) };
+    // What is deleted since would be taken for the one before it.
+    let next: Option<Option<i64>> = revisions::table
+        .filter(revisions::article_id.eq(id))
+        .filter(revisions::row_version.gt(row_version))
+        .order(revisions::row_version.asc())
+        .select(revisions::based_on)
+        .first(conn)
+        .optional()?;
+    if next.is_some_and(|based_on| based_on != Some(number)) {
+        return Ok(None);
+    }
     Ok(resolved(conn, Some(text))?.map(|content| (number, content)))
 }
 

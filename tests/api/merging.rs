@@ -179,9 +179,8 @@ fn what_an_autosave_replaced_is_a_base_for_merging_for_a_day() {
     autosave(&work, "*", "Three");
     assert_eq!(numbers(&work), [3, 1]);
     let other = server.account(Role::Editor);
-    let merged = |client: &Client| {
-        second(client.patch(&work.path, &seen, &json!({ "subtitle": "x" })))["merged"].clone()
-    };
+    let merged =
+        |client: &Client| second(client.patch(&work.path, &seen, &json!({ "subtitle": "x" })))["merged"].clone();
     let both = merged(&server.sign_in(&other));
     assert_eq!((&both["title"], &both["subtitle"]), (&json!("Three"), &json!("x")));
     pass(&server, 86_000);
