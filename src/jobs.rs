@@ -8,6 +8,7 @@ use crate::articles;
 use crate::auth::{password_links, sign_ins};
 use crate::db::Timestamp;
 use crate::http::Problem;
+use crate::idempotency;
 use crate::state::App;
 
 /// How often the clock is looked at.
@@ -42,7 +43,8 @@ async fn prune(app: &Data<App>, now: Timestamp) -> Result<(), Problem> {
         .write(move |tx| {
             sign_ins::prune(tx, &state.config, now)?;
             password_links::prune(tx, now)?;
-            articles::prune(tx, now)
+            articles::prune(tx, now)?;
+            idempotency::prune(tx, now)
         })
         .await
 }

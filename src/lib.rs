@@ -4,6 +4,7 @@
 //!
 //! Kernel: [`config`] (settings), [`db`] (the two doors to the database), [`http`] (routes, problems,
 //! queries, lists), [`auth`] (who may call), [`state`] (what a handler can reach), `text` (Markdown),
+//! [`idempotency`] (requests that are sent again),
 //! `diff` (what differs between two documents), `slugs`, `parts`, `counts` and `changes` (what features share in the
 //! database).
 //! Features: `articles`, `authors`, `categories`, `tags`, `site`, `users`, `audit`, `ops`; `demo` and
@@ -17,6 +18,7 @@ pub mod compute;
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod idempotency;
 pub mod mail;
 pub mod server;
 pub mod state;

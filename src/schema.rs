@@ -282,6 +282,19 @@ table! {
 
 joinable!(sign_ins -> users (user_id));
 joinable!(password_links -> users (user_id));
+table! {
+    idempotency_keys (hash) {
+        hash -> Binary,
+        fingerprint -> Binary,
+        caller_id -> Binary,
+        created_at -> BigInt,
+        location -> Nullable<Text>,
+        status -> Nullable<BigInt>,
+        headers -> Nullable<Text>,
+        body -> Nullable<Binary>,
+    }
+}
+
 joinable!(revisions -> articles (article_id));
 joinable!(article_references -> articles (article_id));
 joinable!(published_bodies -> published_articles (article_id));

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::http::api::Surface;
 use crate::http::{Operations, Problem, edge, openapi};
+use crate::idempotency;
 use crate::mail::Mailer;
 use crate::state::{App, Clock};
 use crate::{articles, audit, auth, authors, categories, jobs, ops, site, tags, users};
@@ -99,6 +100,7 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
         anonymous: AnonymousEvents::default(),
         untrusted_proxy: UntrustedProxy::default(),
         promote_due: articles::promote_due,
+        running: idempotency::Running::default(),
         promoting: tokio::sync::Mutex::default(),
         config,
         db,
@@ -125,7 +127,7 @@ pub fn start(app: App) -> Result<Running, String> {
         Service::new()
             .app_data(state.clone())
             .app_data(document.clone())
-            .configure(|config| operations.register(config, |surface| cors(surface, &origins)))
+            .configure(|config| register(&operations, config, &origins))
             .configure(|config| ops::register_pages(config, || cors(Surface::Public, &origins)))
             .configure(|config| auth::register_pages(config, || cors(Surface::Public, &origins)))
             .default_service(web::to(|| async { Err::<&str, _>(Problem::not_found()) }))
@@ -140,6 +142,17 @@ pub fn start(app: App) -> Result<Running, String> {
         .map_err(|error| format!("{listen} can't be listened on: {error}"))?
         .run();
     Ok(Running { address, app, handle: server.handle(), server, jobs })
+}
+
+fn register(operations: &Operations, config: &mut web::ServiceConfig, origins: &[String]) {
+    for (resource, surface, is_repeatable) in operations.resources() {
+        // The outermost comes last.
+        if is_repeatable {
+            config.service(resource.wrap(from_fn(idempotency::pass)).wrap(cors(surface, origins)));
+        } else {
+            config.service(resource.wrap(cors(surface, origins)));
+        }
+    }
 }
 
 fn cors(surface: Surface, origins: &[String]) -> Cors {

@@ -17,6 +17,7 @@ use crate::compute::Pool;
 use crate::config::Config;
 use crate::db::{Conn, ContentVersion, Db, Tx};
 use crate::http::{CachePolicy, Delivered, Problem};
+use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
 use crate::text::{self, Rendered};
 
@@ -46,6 +47,8 @@ pub struct App {
     pub mailer: Option<Mailer>,
     /// Does what is due before delivery is read.
     pub promote_due: PromoteDue,
+    /// The requests with an `Idempotency-Key` that run.
+    pub running: Running,
     /// Held by whoever does what is due.
     pub promoting: Mutex<()>,
 }
@@ -92,7 +95,8 @@ impl App {
     }
 
     /// Runs a caller's write, or only rehearses it where `validate_only` was asked for. Whether the caller still
-    /// stands is asked once more in its transaction: a body may take long to arrive.
+    /// stands is asked once more in its transaction: a body may take long to arrive. A request with an
+    /// `Idempotency-Key` is remembered in it.
     ///
     /// # Errors
     /// `401` where the caller does not stand any more, what the work returns, or an error of the door.
@@ -102,9 +106,12 @@ impl App {
         T: Send + 'static,
     {
         let (limits, now) = (self.config.sign_in_limits(caller.role), self.clock.now());
+        let keyed = Keyed::present().filter(|_| !validate_only);
         let work = move |tx: &mut Tx<'_>| {
             auth::check_stands(tx, caller, limits, now)?;
-            work(tx)
+            let done = work(tx)?;
+            keyed.map_or(Ok(()), |keyed| keyed.record(tx))?;
+            Ok(done)
         };
         if validate_only { self.db.rehearse(work).await } else { self.db.write(work).await }
     }

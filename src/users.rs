@@ -271,7 +271,8 @@ pub async fn create_user(
         None => None,
     };
     let location = (!options.validate_only).then(|| format!("/api/v1/manage/users/{}", row.id));
-    Ok(Created::new(NewAccount { user: row.into(), invitation }, location, 1))
+    let shows_link = invitation.as_ref().is_some_and(|link: &PasswordLink| link.url.is_some());
+    Ok(Created::new(NewAccount { user: row.into(), invitation }, location, 1).holding_secret(shows_link))
 }
 
 /// Change a user

@@ -244,7 +244,7 @@ pub(crate) async fn create_api_key(
     let new = store::NewRow::new(draft.name, draft.role, None, &key, expires_at);
     let api_key = app.write(caller.actor(), options.validate_only, move |tx| store::insert(tx, new, who, now)).await?;
     let location = (!options.validate_only).then(|| format!("/api/v1/manage/api-keys/{}", api_key.id));
-    Ok(Created::new(NewApiKey { api_key, key }, location, 1))
+    Ok(Created::new(NewApiKey { api_key, key }, location, 1).holding_secret(true))
 }
 
 /// Get an API key

@@ -31,7 +31,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpRequest, web};
 
 pub use self::roles::Role;
@@ -205,7 +205,7 @@ impl<P: Permission> FromRequest for Caller<P> {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let app = req.app_data::<web::Data<App>>().cloned();
-        let token = bearer_token(req);
+        let token = bearer_token(req.headers());
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::internal("the application's state is missing"))?;
             authenticate(&app, token?).await
@@ -224,15 +224,7 @@ impl<P: Permission> Input for Caller<P> {
 }
 
 async fn authenticate<P: Permission>(app: &App, token: String) -> Result<Caller<P>, Problem> {
-    let now = app.clock.now();
-    let (actor, restricted) = if api_keys::looks_like_one(&token) {
-        (api_keys::authenticate(app, &token, now).await?, false)
-    } else {
-        let claims = app.tokens.verify(&token, now).map_err(|_| unauthenticated(true))?;
-        let standing = sign_ins::standing(app, claims.sid, claims.sub, now).await?;
-        let role = standing.role;
-        (Actor { user: claims.sub, role, credential: Credential::SignIn(claims.sid) }, standing.restricted)
-    };
+    let (actor, restricted) = who_has(app, &token).await?;
     if restricted && !P::RESTRICTED {
         let detail = "Your role needs a second factor: set it up with `POST /api/v1/auth/me/second-factor` first.";
         return Err(Problem::new(&SECOND_FACTOR_SETUP_REQUIRED, detail));
@@ -246,6 +238,27 @@ async fn authenticate<P: Permission>(app: &App, token: String) -> Result<Caller<
         return Err(Problem::new(&FORBIDDEN, detail));
     }
     Ok(Caller { actor, permission: PhantomData })
+}
+
+/// Who has a token or key, and whether it is good for setting up the second factor alone.
+async fn who_has(app: &App, token: &str) -> Result<(Actor, bool), Problem> {
+    let now = app.clock.now();
+    if api_keys::looks_like_one(token) {
+        return Ok((api_keys::authenticate(app, token, now).await?, false));
+    }
+    let claims = app.tokens.verify(token, now).map_err(|_| unauthenticated(true))?;
+    let standing = sign_ins::standing(app, claims.sid, claims.sub, now).await?;
+    let credential = Credential::SignIn(claims.sid);
+    Ok((Actor { user: claims.sub, role: standing.role, credential }, standing.restricted))
+}
+
+/// Who is calling, whatever they may do.
+///
+/// # Errors
+/// `401` where nobody is known by what was sent, or is not signed in for good yet.
+pub async fn identify(app: &App, headers: &HeaderMap) -> Result<Actor, Problem> {
+    let (actor, restricted) = who_has(app, &bearer_token(headers)?).await?;
+    if restricted { Err(unauthenticated(true)) } else { Ok(actor) }
 }
 
 /// Whether a caller still is who it was at the beginning of its request.
@@ -264,8 +277,8 @@ pub fn check_stands(conn: &mut Conn, actor: Actor, limits: SignInLimits, now: Ti
 }
 
 /// The token of the `Authorization` header (RFC 6750, 2.1).
-fn bearer_token(req: &HttpRequest) -> Result<String, Problem> {
-    let header = req.headers().get(AUTHORIZATION).ok_or_else(|| unauthenticated(false))?;
+fn bearer_token(headers: &HeaderMap) -> Result<String, Problem> {
+    let header = headers.get(AUTHORIZATION).ok_or_else(|| unauthenticated(false))?;
     let (scheme, token) =
         header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(|| unauthenticated(true))?;
     if !scheme.eq_ignore_ascii_case("bearer") {

@@ -98,7 +98,8 @@ pub(crate) async fn create_password_link(
         let Made { purpose, expires_at, .. } = link;
         return Ok(Managed::new(PasswordLink { purpose, url: None, mailed: false, expires_at }));
     }
-    Ok(Managed::new(hand_over(&app.config, app.mailer.as_ref(), &email, link).await))
+    let link = hand_over(&app.config, app.mailer.as_ref(), &email, link).await;
+    Ok(Managed::new(link).with_secret_at(format!("/api/v1/manage/users/{id}")))
 }
 
 /// Stores a link for an account, in the place of an earlier one, and gives the account's email.

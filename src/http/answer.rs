@@ -166,16 +166,28 @@ fn describe_links(description: &mut Description) {
     }
 }
 
+/// Says of a response that it holds a secret, so that it is kept nowhere, and where its resource is.
+#[derive(Debug, Clone)]
+pub struct SecretAt(pub String);
+
 /// An answer that no cache may hold.
 pub struct Managed<T> {
     value: T,
     links: Option<String>,
+    secret: Option<SecretAt>,
 }
 
 impl<T> Managed<T> {
     /// An answer without an entity tag.
     pub fn new(value: T) -> Self {
-        Self { value, links: None }
+        Self { value, links: None, secret: None }
+    }
+
+    /// Says that the answer holds a secret of the resource at `location`.
+    #[must_use]
+    pub fn with_secret_at(mut self, location: String) -> Self {
+        self.secret = Some(SecretAt(location));
+        self
     }
 
     /// Adds a `Link` header.
@@ -202,6 +214,9 @@ impl<T: Serialize> Responder for Managed<T> {
         let mut response = private(StatusCode::OK, None);
         if let Some(links) = self.links {
             response.insert_header((LINK.clone(), links));
+        }
+        if let Some(secret) = self.secret {
+            response.extensions_mut().insert(secret);
         }
         response.json(self.value)
     }
@@ -257,6 +272,7 @@ pub struct Created<T> {
     value: T,
     location: Option<String>,
     row_version: i64,
+    holds_secret: bool,
 }
 
 /// What a `POST` made that has no version, since it is never changed: `201` with `Location`.
@@ -292,7 +308,14 @@ impl<T: Serialize + ToSchema> Output for Made<T> {
 impl<T> Created<T> {
     /// A resource at `location`; `None` where `validate_only` was asked for.
     pub fn new(value: T, location: Option<String>, row_version: i64) -> Self {
-        Self { value, location, row_version }
+        Self { value, location, row_version, holds_secret: false }
+    }
+
+    /// Says whether the answer holds a secret.
+    #[must_use]
+    pub fn holding_secret(mut self, holds_secret: bool) -> Self {
+        self.holds_secret = holds_secret;
+        self
     }
 }
 
@@ -302,9 +325,13 @@ impl<T: Serialize> Responder for Created<T> {
     fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
         match self.location {
             None => private(StatusCode::OK, None).json(self.value),
-            Some(location) => private(StatusCode::CREATED, Some(self.row_version))
-                .insert_header((header::LOCATION, location))
-                .json(self.value),
+            Some(location) => {
+                let mut response = private(StatusCode::CREATED, Some(self.row_version));
+                if self.holds_secret {
+                    response.extensions_mut().insert(SecretAt(location.clone()));
+                }
+                response.insert_header((header::LOCATION, location)).json(self.value)
+            }
         }
     }
 }

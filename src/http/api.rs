@@ -13,10 +13,9 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use actix_cors::Cors;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, HeaderName};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
@@ -332,15 +331,17 @@ impl Operations {
         self
     }
 
-    /// Registers one resource for each path.
-    pub fn register(&self, config: &mut web::ServiceConfig, cors: impl Fn(Surface) -> Cors) {
+    /// One resource for each path, who may read its answers, and whether it takes an `Idempotency-Key`.
+    pub fn resources(&self) -> Vec<(Resource, Surface, bool)> {
         let mut paths: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
         for operation in &self.operations {
             paths.entry(&operation.path).or_default().push(operation);
         }
-        for (path, operations) in paths {
-            config.service(resource(path, &operations).wrap(cors(surface(path))));
-        }
+        let resource = |(path, operations): (&str, Vec<&Operation>)| {
+            let is_repeatable = operations.iter().any(|operation| is_repeatable(&operation.method, path));
+            (resource(path, &operations), surface(path), is_repeatable)
+        };
+        paths.into_iter().map(resource).collect()
     }
 
     /// The parts of the `OpenAPI` document that come from operations: paths and component schemas.
@@ -392,8 +393,37 @@ where
     Args::describe(&mut description);
     F::Output::describe(&mut description);
     assert!(description.takes_query, "{id} lets unknown query parameters pass");
+    if is_repeatable(&method(&P::methods()), &P::path()) {
+        describe_repeatable(&mut description);
+    }
     finish(&mut description);
     (description.operation, description.schemas)
+}
+
+/// The header by which a request is known that is sent again.
+pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Whether an operation takes an `Idempotency-Key`: every `POST` of management does.
+fn is_repeatable(method: &Method, path: &str) -> bool {
+    method == Method::POST && path.starts_with("/api/v1/manage/")
+}
+
+fn describe_repeatable(description: &mut Description) {
+    description.parameter(json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "Makes it safe to send the request again: for 24 hours, the same key, address and body from the same caller are answered as they were first, and nothing is done twice. Another body with the key is a `422`; while the first still runs, and where its answer holds a secret or is too large, the repeat is a `409`. Failures are not remembered.",
+        "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        "example": "0b5f9f0e-5c0c-4a51-8d0c-3f6f0f4f4c39",
+    }));
+    description.problem("400", "The query, or `Idempotency-Key`, has faults.");
+    description.problem("408", "The body took too long to arrive.");
+    description.problem("409", "A request with this `Idempotency-Key` still runs, or its answer is not kept.");
+    description.problem("413", "The body is too large.");
+    description.problem("422", "The `Idempotency-Key` was used for another body.");
+    description.optional_header("409", "Location", "Where the result of a request is whose answer is not kept.");
+    description.optional_header("409", "Retry-After", "In how many seconds to try again.");
 }
 
 /// Every operation may fail in these ways.

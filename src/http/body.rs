@@ -140,7 +140,11 @@ pub async fn read_json(req: &HttpRequest, payload: Payload, accepted: &[&str]) -
     parse_json(&read_in_time(req, payload).await?)
 }
 
-async fn read_in_time(req: &HttpRequest, payload: Payload) -> Result<web::BytesMut, Problem> {
+/// Reads the whole body, as far as its sender may make it, in time.
+///
+/// # Errors
+/// `413` where it is too large, `408` where it takes too long, `400` where it breaks off.
+pub async fn read_in_time(req: &HttpRequest, payload: Payload) -> Result<web::BytesMut, Problem> {
     tokio::time::timeout(PATIENCE, read_bytes(req, payload)).await.map_err(|_| {
         Problem::new(&REQUEST_TIMEOUT, format!("The body did not arrive within {} seconds.", PATIENCE.as_secs()))
     })?

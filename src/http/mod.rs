@@ -19,7 +19,7 @@ pub mod schema;
 pub use self::answer::{
     CachePolicy, Created, Delivered, Made, Managed, NoContent, Removed, Strict, Versioned, WriteOptions,
 };
-pub use self::api::{Description, Input, Operations, Output};
+pub use self::api::{Description, IDEMPOTENCY_KEY, Input, Operations, Output};
 pub use self::body::{Body, Json, MaybeJson, PatchJson};
 pub use self::conditional::IfMatch;
 pub use self::draft::{Draft, Drafted, MergePatch, Warning};

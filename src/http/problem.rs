@@ -76,6 +76,10 @@ kinds! {
         "A slug belongs to one resource at a time. `holder` names the one that has it, where you may see it. Choose another slug, or leave it out and one is made from the title.";
     IN_USE "in-use" CONFLICT "It is still in use"
         "Something still refers to the resource, so it is not deleted. Send `reassign_to` with the slug or id of what takes its place.";
+    STILL_RUNNING "still-running" CONFLICT "The first request with this key still runs"
+        "A request with the same `Idempotency-Key` has not been answered yet. Wait as long as `Retry-After` says and send it again: the answer is the first one's.";
+    ALREADY_DONE "already-done" CONFLICT "The request was done and its answer is not kept"
+        "A request with the same `Idempotency-Key` and body was done, so it is not done again; but its answer holds a secret, is too large to keep, or was lost when the program stopped. `Location` says where the result is, where that is known.";
     GONE "gone" GONE "It was published and has been withdrawn"
         "The article was public and is no more. `withdrawn_at` says since when, and `successor` where to go instead, if there is such a place.";
     PRECONDITION_FAILED "precondition-failed" PRECONDITION_FAILED "Someone else saved first"
@@ -90,6 +94,8 @@ kinds! {
         "The body is JSON, but one or more of its members are unknown, missing, malformed or refer to what doesn't exist. `errors` names all of them, each with a JSON Pointer (RFC 6901). Nothing was changed.";
     UNSAFE_CONTENT "unsafe-content" UNPROCESSABLE_ENTITY "Something would have to be removed"
         "With `Prefer: handling=strict`, content that sanitising would alter is refused. `errors` names what would be removed. Nothing was changed.";
+    IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" UNPROCESSABLE_ENTITY "The key was used for another request"
+        "For 24 hours an `Idempotency-Key` belongs to one request: the same address, query and body. Take a new key, such as a random UUID, for each new request. Nothing was changed.";
     PRECONDITION_REQUIRED "precondition-required" PRECONDITION_REQUIRED "Say which version you mean"
         "This method needs `If-Match` with the `ETag` that you read, so that nobody's work is overwritten (RFC 6585). `If-Match: *` means: whatever is there.";
     TOO_MANY_REQUESTS "too-many-requests" TOO_MANY_REQUESTS "Too many attempts"

@@ -20,6 +20,7 @@ mod api_keys;
 mod articles;
 mod command_line;
 mod delivery;
+mod idempotency;
 mod lifecycle;
 mod links;
 mod merging;

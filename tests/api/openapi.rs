@@ -382,6 +382,16 @@ fn what_changes_a_resource_takes_its_version_and_can_be_tried_out() {
 }
 
 #[test]
+fn every_post_of_management_can_be_sent_again() {
+    for operation in operations(&document()) {
+        let parameters = operation.value["parameters"].as_array();
+        let takes_key = parameters.is_some_and(|all| all.iter().any(|one| one["name"] == "Idempotency-Key"));
+        let is_management = operation.path.starts_with("/api/v1/manage/");
+        assert_eq!(takes_key, is_management && operation.method == "post", "{}", operation.name);
+    }
+}
+
+#[test]
 fn delivery_is_read_only_and_says_which_state_it_shows() {
     let document = document();
     let outside = ["/api/v1/manage/", "/api/v1/auth/"];
