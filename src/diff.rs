@@ -95,11 +95,30 @@ pub(crate) fn merge(base: &Map<String, Value>, own: &Map<String, Value>, other: 
     let merged = conflicts.is_empty().then(|| {
         let mut merged = other.clone();
         for leaf in ours {
-            leaf.put_into(&mut merged);
+            leaf.put_into(&mut merged, true);
         }
         merged
     });
     Merge { changes: theirs.into_iter().map(MemberDiff::of).collect(), conflicts, merged }
+}
+
+/// Carries what `own` made of `base` into another document that was made of it, and gives where that was not possible:
+/// there it has something else already.
+pub(crate) fn carry(
+    base: &Map<String, Value>,
+    own: &Map<String, Value>,
+    other: &Map<String, Value>,
+) -> (Map<String, Value>, Vec<String>) {
+    let theirs = leaves(base, other);
+    let (mut carried, mut left) = (other.clone(), Vec::new());
+    for leaf in leaves(base, own) {
+        if theirs.iter().any(|other| leaf.clashes_with(other)) {
+            left.push(leaf.pointer);
+        } else {
+            leaf.put_into(&mut carried, false);
+        }
+    }
+    (carried, left)
 }
 
 impl Leaf {
@@ -111,8 +130,8 @@ impl Leaf {
         lies_in(&self.pointer, &other.pointer) || lies_in(&other.pointer, &self.pointer)
     }
 
-    /// Sets what the pointer names; what is gone becomes null, which takes it away where it is sent as a merge patch.
-    fn put_into(self, document: &mut Map<String, Value>) {
+    /// Sets what the pointer names. What is gone is taken away or, for a merge patch, becomes null.
+    fn put_into(self, document: &mut Map<String, Value>, as_patch: bool) {
         let names: Vec<String> =
             self.pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
         let Some((last, path)) = names.split_last() else { return };
@@ -122,7 +141,10 @@ impl Leaf {
             let Value::Object(inner) = inner else { return };
             members = inner;
         }
-        members.insert(last.clone(), self.after.unwrap_or_default());
+        match self.after {
+            None if !as_patch => members.shift_remove(last),
+            after => members.insert(last.clone(), after.unwrap_or_default()),
+        };
     }
 }
 

@@ -53,7 +53,7 @@ impl Import {
         (row.created_by, row.saved_by) = (by, by);
         store::insert(tx, &row, &revision.content)?;
         record(tx, &editing::event(&row, who, "article.create", now, None))?;
-        publishing::put(tx, row, prepared, who, (now, now))?;
+        publishing::put(tx, row, prepared, who, "article.publish", (now, now))?;
         Ok(())
     }
 }

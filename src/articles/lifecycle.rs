@@ -59,6 +59,13 @@ pub enum Move {
         /// What is to happen to a schedule that stands.
         standing: Standing,
     },
+    /// Change what is public at once, in the place of what is public now.
+    Correct {
+        /// Whether that is the working copy, too.
+        present: bool,
+        /// What is to happen to a schedule that stands.
+        standing: Standing,
+    },
     /// Withdraw what is public, and take it off the schedule.
     Unpublish,
     /// Put it away.
@@ -131,14 +138,7 @@ impl State {
             Move::Submit => Ok(Self { in_review: true, ..self }),
             Move::Return if self.in_review => Ok(Self { in_review: false, ..self }),
             Move::Return => conflict("The article is not in review; it can be returned when it has been submitted."),
-            Move::Publish { standing: Standing::Other, .. } if self.scheduled => conflict(
-                "Another revision is scheduled; send `schedule` as `keep` or `cancel` to say what is to happen to that.",
-            ),
-            Move::Publish { present, later, goes, standing } => {
-                let visibility = if later { self.visibility } else { Visibility::Public };
-                let scheduled = later || goes || self.scheduled && standing == Standing::Keep;
-                Ok(Self { visibility, in_review: self.in_review && !present, scheduled, ..self })
-            }
+            Move::Publish { .. } | Move::Correct { .. } => self.after_publication(step),
             Move::Unpublish if is_public || self.scheduled => {
                 Ok(Self { visibility: withdrawn, scheduled: false, ..self })
             }
@@ -165,6 +165,33 @@ impl State {
                 Ok(Self { visibility: withdrawn, trashed: true, in_review: false, scheduled: false, ..self })
             }
             Move::Erase => conflict("Only what is in the trash can be deleted for good; move it there first."),
+        }
+    }
+
+    /// Publishing and correcting, of what is neither in the trash nor archived.
+    fn after_publication(self, step: Move) -> Result<Self, Refusal> {
+        let conflict = |detail| Err(Refusal::Conflict(detail));
+        match step {
+            Move::Correct { .. } if self.visibility != Visibility::Public => conflict(
+                "The article is not public; change its working copy (`PATCH`) and publish that (`POST …/publish`).",
+            ),
+            Move::Publish { standing: Standing::Other, .. } | Move::Correct { standing: Standing::Other, .. }
+                if self.scheduled =>
+            {
+                conflict(
+                    "Another revision is scheduled; send `schedule` as `keep` or `cancel` to say what is to happen to that.",
+                )
+            }
+            Move::Correct { present, standing } => {
+                let scheduled = self.scheduled && standing != Standing::Cancel;
+                Ok(Self { in_review: self.in_review && !present, scheduled, ..self })
+            }
+            Move::Publish { present, later, goes, standing } => {
+                let visibility = if later { self.visibility } else { Visibility::Public };
+                let scheduled = later || goes || self.scheduled && standing == Standing::Keep;
+                Ok(Self { visibility, in_review: self.in_review && !present, scheduled, ..self })
+            }
+            _ => Ok(self),
         }
     }
 
@@ -199,9 +226,12 @@ fn permitted(step: Move, role: Role) -> Result<(), Refusal> {
         (_, Role::Intake) => Err(Refusal::Forbidden("The role intake reads contact messages and nothing else.")),
         (Move::Erase, Role::Admin) => Ok(()),
         (Move::Erase, _) => Err(Refusal::Forbidden("Only an admin deletes an article for good.")),
-        (Move::Return | Move::Publish { .. } | Move::Unpublish | Move::Archive, Role::Contributor) => Err(
-            Refusal::Forbidden("A contributor submits the article; an author of it, an editor or an admin decides."),
-        ),
+        (
+            Move::Return | Move::Publish { .. } | Move::Correct { .. } | Move::Unpublish | Move::Archive,
+            Role::Contributor,
+        ) => Err(Refusal::Forbidden(
+            "A contributor submits the article; an author of it, an editor or an admin decides.",
+        )),
         _ => Ok(()),
     }
 }
@@ -216,7 +246,7 @@ mod tests {
         Move::Publish { present, later, goes, standing }
     }
 
-    const MOVES: [Move; 16] = [
+    const MOVES: [Move; 20] = [
         Move::Save,
         Move::Submit,
         Move::Return,
@@ -227,6 +257,10 @@ mod tests {
         publish(true, true, false, Standing::Same),
         publish(false, true, true, Standing::Other),
         publish(true, true, true, Standing::Cancel),
+        Move::Correct { present: true, standing: Standing::Same },
+        Move::Correct { present: false, standing: Standing::Other },
+        Move::Correct { present: false, standing: Standing::Keep },
+        Move::Correct { present: true, standing: Standing::Cancel },
         Move::Unpublish,
         Move::Archive,
         Move::Restore,
@@ -265,6 +299,9 @@ mod tests {
                 Move::Publish { standing, .. } => {
                     decides && lies_open && !(self.is("scheduled") && standing == Standing::Other)
                 }
+                Move::Correct { standing, .. } => {
+                    decides && self.is("public") && !(self.is("scheduled") && standing == Standing::Other)
+                }
                 Move::Unpublish => decides && (self.is("public") || self.is("scheduled")),
                 Move::Archive => decides && lies_open && !self.is("public") && !self.is("scheduled"),
                 Move::Restore => decides && !lies_open || writes && self.is("trashed"),
@@ -292,6 +329,14 @@ mod tests {
                     if !later {
                         self.set("public", true);
                         self.was_public = true;
+                    }
+                    if present {
+                        self.set("in review", false);
+                    }
+                }
+                Move::Correct { present, standing } => {
+                    if standing == Standing::Cancel {
+                        self.set("scheduled", false);
                     }
                     if present {
                         self.set("in review", false);

@@ -8,6 +8,7 @@
 
 mod assemble;
 mod conflict;
+mod correction;
 mod delivery;
 mod draft_check;
 mod editing;
@@ -38,6 +39,7 @@ use crate::http::{Operations, Problem};
 
 /// The operations of this feature.
 pub(crate) fn operations() -> Operations {
+    use self::correction::__path_correct_article;
     use self::delivery::{__path_get_article, __path_list_articles, __path_list_related_articles};
     use self::manage::{
         __path_create_article, __path_delete_article, __path_get_working_copy, __path_list_working_copies,
@@ -59,6 +61,7 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_delete_article, manage::delete_article)
         .operation(__path_publish_article, manage::publish_article)
         .operation(__path_unpublish_article, manage::unpublish_article)
+        .operation(__path_correct_article, correction::correct_article)
         .operation(__path_submit_article, moves::submit_article)
         .operation(__path_return_article, moves::return_article)
         .operation(__path_archive_article, moves::archive_article)

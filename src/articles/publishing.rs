@@ -106,7 +106,7 @@ pub(super) fn publish(
     }
     check_translation(tx, &prepared.revision)?;
     let row = if is_as_asked { row } else { schedule::clear(tx, row)?.with_schedule(schedule, None) };
-    put(tx, row, prepared, actor.who(), (now, now))
+    put(tx, row, prepared, actor.who(), "article.publish", (now, now))
 }
 
 /// Stores what is public and says so in both logs; `at` is when it came out, `now` when that is done.
@@ -115,6 +115,7 @@ pub(super) fn put(
     row: ArticleRow,
     prepared: Prepared,
     who: Who,
+    action: &'static str,
     (at, now): (Timestamp, Timestamp),
 ) -> Result<ArticleRow, Problem> {
     let never = Timestamp::from_unix_millis(0);
@@ -148,7 +149,7 @@ pub(super) fn put(
         ..row
     };
     store::update(tx, &row)?;
-    record(tx, &event(&row, who, "article.publish", now, Some(change)))?;
+    record(tx, &event(&row, who, action, now, Some(change)))?;
     Ok(row)
 }
 

@@ -268,7 +268,7 @@ fn come_out(
     publishing::check_translation(tx, prepared.revision())?;
     let rest = schedule.unpublish_at.map(|_| Scheduled { publish_at: None, ..schedule });
     let row = clear(tx, row)?.with_schedule(rest, None);
-    publishing::put(tx, row, prepared, Who::System, (at, now))?;
+    publishing::put(tx, row, prepared, Who::System, "article.publish", (at, now))?;
     Ok(())
 }
 

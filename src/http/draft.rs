@@ -5,19 +5,22 @@
 //! where it differs. A patch is checked as the document that it leads to; faults in members that it does not
 //! touch become warnings, and those members stay as they are.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::api::{Description, Input};
 use super::body::{JSON, MERGE_PATCH, parse, read_json};
-use super::editable::{Editable, Shape, components, draft_schema, patch_schema, shape};
+use super::editable::{Editable, Shape, changes_schema, components, draft_schema, patch_schema, shape};
 use super::problem::{Fault, Problem};
 use super::schema;
 
@@ -81,7 +84,62 @@ impl<T> Draft<T> {
     }
 }
 
+/// A merge patch that is a member of a body. Its schema is that of the patch without what only a `PATCH` may say.
+pub struct Changes<T>(Map<String, Value>, PhantomData<T>);
+
+impl<T> Clone for Changes<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<T> Default for Changes<T> {
+    fn default() -> Self {
+        Self(Map::new(), PhantomData)
+    }
+}
+
+impl<T> fmt::Debug for Changes<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The members may be a person's words.
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Changes<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(|members| Self(members, PhantomData))
+    }
+}
+
+impl<T> From<Changes<T>> for MergePatch<T> {
+    fn from(changes: Changes<T>) -> Self {
+        Self(changes.0, PhantomData)
+    }
+}
+
+impl<T: Editable> PartialSchema for Changes<T> {
+    fn schema() -> RefOr<Schema> {
+        serde_json::from_value(changes_schema::<T>()).unwrap_or_else(|_| T::schema())
+    }
+}
+
+impl<T: Editable> ToSchema for Changes<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Changes", T::NAME).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend(components::<T>());
+    }
+}
+
 impl<T> MergePatch<T> {
+    /// A patch that sets these members.
+    pub fn of(members: Map<String, Value>) -> Self {
+        Self(members, PhantomData)
+    }
+
     /// A text of the patch as it was sent, for what is to be prepared before the patch is checked.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
@@ -247,6 +305,14 @@ fn keeping<T: Editable>(content: T, present: &Map<String, Value>, faults: &[Faul
         }
     }
     parse(Value::Object(document))
+}
+
+/// What is wrong with the members of a resource, as far as its schema tells.
+///
+/// # Errors
+/// Where the schema itself is broken.
+pub(crate) fn faults<T: Editable>(members: &Map<String, Value>) -> Result<Vec<Fault>, Problem> {
+    Ok(shape::<T>()?.checker.faults(&Value::Object(members.clone())))
 }
 
 /// A resource as the members of its JSON object.

@@ -72,9 +72,14 @@ pub(super) fn draft_schema<T: Editable>() -> Value {
     schema
 }
 
+/// The schema of a patch of the resource that is part of something else.
+pub(super) fn changes_schema<T: Editable>() -> Value {
+    as_patch(own_schema::<T>(), T::REQUIRED, &objects::<T>())
+}
+
 /// The schema of a patch of the resource.
 pub(super) fn patch_schema<T: Editable>() -> Value {
-    let mut schema = as_patch(own_schema::<T>(), T::REQUIRED, &objects::<T>());
+    let mut schema = changes_schema::<T>();
     for (name, description) in T::PATCH_FLAGS {
         schema["properties"][*name] = json!({ "type": "boolean", "description": description });
     }

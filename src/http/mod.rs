@@ -22,7 +22,7 @@ pub use self::answer::{
 pub use self::api::{Description, IDEMPOTENCY_KEY, Input, Operations, Output};
 pub use self::body::{Body, Json, MaybeJson, PatchJson};
 pub use self::conditional::IfMatch;
-pub use self::draft::{Draft, Drafted, MergePatch, Warning};
+pub use self::draft::{Changes, Draft, Drafted, MergePatch, Warning};
 pub use self::editable::Editable;
 pub use self::page::{Found, ListOf, SortKind, SortValue, Sorted, Start};
 pub use self::path::{Path, PathParameter};

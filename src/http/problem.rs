@@ -265,6 +265,21 @@ impl Problem {
         self
     }
 
+    /// Says of its faults that they are in a part of the body.
+    #[must_use]
+    pub fn beneath(self, pointer: &str) -> Self {
+        self.with_pointers(|own| format!("{pointer}{own}"))
+    }
+
+    /// Says of its faults in the body that they are elsewhere.
+    #[must_use]
+    pub fn with_pointers(mut self, place: impl Fn(&str) -> String) -> Self {
+        for own in self.faults.iter_mut().filter_map(|fault| fault.pointer.as_mut()) {
+            *own = place(own);
+        }
+        self
+    }
+
     /// Says which request it belongs to.
     #[must_use]
     pub fn at(mut self, occurrence: Occurrence) -> Self {

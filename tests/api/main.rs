@@ -19,6 +19,7 @@ mod accounts;
 mod api_keys;
 mod articles;
 mod command_line;
+mod correction;
 mod delivery;
 mod idempotency;
 mod lifecycle;

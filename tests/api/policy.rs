@@ -47,6 +47,7 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("delete_article", WRITERS),
     ("publish_article", PUBLISHERS),
     ("unpublish_article", PUBLISHERS),
+    ("correct_article", PUBLISHERS),
     ("submit_article", WRITERS),
     ("return_article", PUBLISHERS),
     ("archive_article", PUBLISHERS),
