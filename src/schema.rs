@@ -103,6 +103,7 @@ table! {
         due_at -> Nullable<BigInt>,
         scheduled_slug -> Nullable<Text>,
         schedule_failure -> Nullable<Text>,
+        external_id -> Nullable<Text>,
     }
 }
 

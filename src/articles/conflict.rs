@@ -73,10 +73,12 @@ fn meeting(
         Some(seen) => history::at_version(conn, id, seen)?,
         None => None,
     };
-    let check = |content: &mut Content| draft_check::resolve(conn, content, id, actor, &config.language, now);
     let base = match (base, edit) {
         (Some((_, base)), Edit::Patch(patch)) => {
-            let own = patch.onto(&base, check)?;
+            let replaces = patch.replaces();
+            let own = patch.onto(&base, |content| {
+                draft_check::resolve_edit(conn, content, &base, replaces, id, actor, (&config.language, now))
+            })?;
             Some((base, own))
         }
         (Some((_, base)), Edit::Other) => Some((base, None)),

@@ -38,6 +38,33 @@ pub(super) fn resolve(
     Ok(faults)
 }
 
+/// Checks what an edit makes of an article. One that replaces everything keeps the slug that it leaves out, and is as
+/// good as a new article without authors.
+pub(super) fn resolve_edit(
+    conn: &mut Conn,
+    content: &mut Content,
+    before: &Content,
+    replaces: bool,
+    id: ArticleId,
+    actor: Actor,
+    (site_language, now): (&str, Timestamp),
+) -> Result<Vec<Fault>, Problem> {
+    let faults = resolve(conn, content, id, actor, site_language, now)?;
+    if replaces {
+        content.slug = content.slug.take().or_else(|| before.slug.clone());
+        add_own_author(conn, content, actor)?;
+    }
+    Ok(faults)
+}
+
+/// Sets the actor's own author, where there is one and nobody is named.
+pub(super) fn add_own_author(conn: &mut Conn, content: &mut Content, actor: Actor) -> Result<(), Problem> {
+    if content.authors.is_empty() {
+        content.authors = authors::of_user(conn, actor.user)?.iter().map(ToString::to_string).collect();
+    }
+    Ok(())
+}
+
 /// Checks once more, in the transaction that stores it, that what the content names is there, and that it may
 /// translate what it says: both may have changed since the content was checked.
 pub(super) fn recheck(

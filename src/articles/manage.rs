@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::conflict::{Edit, explained};
-use super::draft_check;
-use super::editing;
+use super::editing::{self, Writing};
 use super::history::Saving;
 use super::model::{AUTOSAVE, ArticleId, Content, WorkingCopy};
 use super::moves;
@@ -15,18 +14,13 @@ use super::schedule::{ScheduleChoice, Times};
 use super::views::WorkingCopyListItem;
 use super::working_list::{self, ListWorkingCopies};
 use super::{store, working_copy};
-use crate::auth::{Actor, Caller, EditArticles, PublishArticles};
-use crate::authors;
+use crate::auth::{Caller, EditArticles, PublishArticles};
 use crate::db::Timestamp;
-use crate::http::problem::PRECONDITION_FAILED;
 use crate::http::{
     Body, Created, Draft, IfMatch, Json, ListOf, ListQuery, Managed, MaybeJson, MergePatch, NoParameters, Path,
     Problem, Query, Removed, Strict, Versioned, WriteOptions,
 };
 use crate::state::App;
-
-/// How often a change of whatever is there is tried, where others save all the time.
-const MOST_TRIES: usize = 20;
 
 /// How an article is deleted.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
@@ -118,27 +112,8 @@ pub(super) async fn create_article(
     strict: Strict,
     draft: Draft<Content>,
 ) -> Result<Created<WorkingCopy>, Problem> {
-    let (actor, now, id) = (caller.actor(), app.clock.now(), ArticleId::generate());
-    let language = app.config.language.clone();
-    let mut drafted = app
-        .db
-        .read(move |conn| {
-            let mut drafted = draft.create(|content| draft_check::resolve(conn, content, id, actor, &language, now))?;
-            if drafted.content.authors.is_empty() {
-                let own = authors::of_user(conn, actor.user)?;
-                drafted.content.authors = own.iter().map(ToString::to_string).collect();
-            }
-            Ok::<_, Problem>(drafted)
-        })
-        .await?;
-    let rendered = editing::rendered(&app, &mut drafted, strict).await?;
-    let state = app.clone();
-    let working_copy = app
-        .write(actor, options.validate_only, move |tx| editing::create(tx, &state.config, id, drafted, actor, now))
-        .await?;
-    let working_copy = working_copy::with_rendered(&app, working_copy, rendered).await?;
-    let location = (!options.validate_only).then(|| format!("/api/v1/manage/articles/{id}"));
-    Ok(Created::new(working_copy, location, 1))
+    let (actor, saving) = (caller.actor(), Saving::of(caller.actor(), &app.config, app.clock.now()));
+    editing::create(&app, draft, None, Writing { actor, strict, options, saving }).await
 }
 
 /// Get a working copy
@@ -184,37 +159,8 @@ pub(super) async fn update_article(
     patch: MergePatch<Content>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let actor = caller.actor();
-    for _ in 0..MOST_TRIES {
-        match change(&app, id, patch.clone(), &if_match, strict, actor, options).await {
-            // `*` means whatever is there: who saved meanwhile is built upon, not refused.
-            Err(problem) if if_match == IfMatch::Any && problem.is(&PRECONDITION_FAILED) => {}
-            Err(problem) => return Err(explained(&app, id, Edit::Patch(patch), &if_match, actor, problem).await),
-            Ok(changed) => return Ok(changed),
-        }
-    }
-    Err(Problem::overloaded())
-}
-
-async fn change(
-    app: &Data<App>,
-    id: ArticleId,
-    patch: MergePatch<Content>,
-    if_match: &IfMatch,
-    strict: Strict,
-    actor: Actor,
-    options: WriteOptions,
-) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (now, state, if_match) = (app.clock.now(), app.clone(), if_match.clone());
-    let saving = Saving { autosave: patch.flag(AUTOSAVE), ..Saving::of(actor, &app.config, now) };
-    let (row, mut drafted) =
-        app.db.read(move |conn| editing::draft(conn, &state.config, id, patch, &if_match, actor, now)).await?;
-    let rendered = editing::rendered(app, &mut drafted, strict).await?;
-    let (state, seen_version) = (app.clone(), row.row_version);
-    let (working_copy, row_version) = app
-        .write(actor, options.validate_only, move |tx| editing::save(tx, &state.config, &row, drafted, actor, saving))
-        .await?;
-    let working_copy = working_copy::with_rendered(app, working_copy, rendered).await?;
-    Ok(Versioned::tried(working_copy, row_version, options.validate_only.then_some(seen_version)))
+    let saving = Saving { autosave: patch.flag(AUTOSAVE), ..Saving::of(actor, &app.config, app.clock.now()) };
+    editing::change(&app, id, patch, &if_match, Writing { actor, strict, options, saving }).await
 }
 
 /// Delete an article

@@ -17,6 +17,7 @@ mod history;
 pub(crate) mod import;
 mod lifecycle;
 mod manage;
+mod mirroring;
 mod model;
 mod moves;
 mod published;
@@ -45,6 +46,7 @@ pub(crate) fn operations() -> Operations {
         __path_create_article, __path_delete_article, __path_get_working_copy, __path_list_working_copies,
         __path_publish_article, __path_unpublish_article, __path_update_article,
     };
+    use self::mirroring::{__path_get_article_by_external_id, __path_put_article_by_external_id};
     use self::moves::{__path_archive_article, __path_restore_article, __path_return_article, __path_submit_article};
     use self::revisions::{
         __path_diff_revisions, __path_get_revision, __path_list_revisions, __path_name_revision,
@@ -57,6 +59,8 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_list_working_copies, manage::list_working_copies)
         .operation(__path_create_article, manage::create_article)
         .operation(__path_get_working_copy, manage::get_working_copy)
+        .operation(__path_get_article_by_external_id, mirroring::get_article_by_external_id)
+        .operation(__path_put_article_by_external_id, mirroring::put_article_by_external_id)
         .operation(__path_update_article, manage::update_article)
         .operation(__path_delete_article, manage::delete_article)
         .operation(__path_publish_article, manage::publish_article)

@@ -523,6 +523,8 @@ pub struct WorkingCopy {
     pub archived_at: Option<Timestamp>,
     /// When it was moved to the trash; null where it is not there.
     pub trashed_at: Option<Timestamp>,
+    /// What it is called in the system that a program mirrors; null where none does.
+    pub external_id: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last saved.

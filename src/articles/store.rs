@@ -46,6 +46,7 @@ pub struct ArticleRow {
     pub created_by: Option<UserId>,
     pub saved_at: Timestamp,
     pub saved_by: Option<UserId>,
+    pub external_id: Option<String>,
 }
 
 /// What somebody said of a working copy in its review.
@@ -92,6 +93,12 @@ impl Sorted for Listed {
 /// The article of an id.
 pub(super) fn by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<ArticleRow>, Problem> {
     Ok(articles::table.find(id).select(ArticleRow::as_select()).first(conn).optional()?)
+}
+
+/// The article of an external id.
+pub(super) fn by_external_id(conn: &mut Conn, external_id: &str) -> Result<Option<ArticleRow>, Problem> {
+    let of_external_id = articles::table.filter(articles::external_id.eq(external_id));
+    Ok(of_external_id.select(ArticleRow::as_select()).first(conn).optional()?)
 }
 
 /// The article of an id, where the actor may edit it; another is as good as none.

@@ -110,6 +110,7 @@ pub(super) fn assemble(
         schedule_failure: row.schedule_failure.map(|Document(failure)| failure),
         archived_at: row.archived_at,
         trashed_at: row.trashed_at,
+        external_id: row.external_id,
         created_at: row.created_at,
         saved_at: row.saved_at,
         saved_by: row.saved_by.and_then(|id| people.get(&id).cloned()),

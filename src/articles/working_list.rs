@@ -42,6 +42,9 @@ pub(super) struct ListWorkingCopies {
     /// Only the article whose working copy has this slug.
     #[param(max_length = 120)]
     slug: Option<String>,
+    /// Only the article that a program has made under this name.
+    #[param(max_length = 255)]
+    external_id: Option<String>,
     /// Only public articles that have unpublished changes, or with `false` only the others.
     changed: Option<bool>,
     /// Only articles saved later than this.
@@ -217,6 +220,9 @@ impl ListWorkingCopies {
         }
         if let Some(slug) = &self.slug {
             list.filter("slug = ?", [Bind::Text(slug.clone())]);
+        }
+        if let Some(external_id) = &self.external_id {
+            list.filter("external_id = ?", [Bind::Text(external_id.clone())]);
         }
         match self.changed {
             Some(true) => list.filter("published_revision <> revision", []),

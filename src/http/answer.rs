@@ -348,6 +348,35 @@ impl<T: Serialize + ToSchema> Output for Created<T> {
     }
 }
 
+/// What a `PUT` stored: made anew, or replaced.
+pub enum Stored<T> {
+    /// It was made.
+    Created(Created<T>),
+    /// It took the place of what was there.
+    Replaced(Versioned<T>),
+}
+
+impl<T: Serialize> Responder for Stored<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        match self {
+            Self::Created(created) => created.respond_to(req),
+            Self::Replaced(versioned) => versioned.respond_to(req),
+        }
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Stored<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        let replaced = "It was replaced; with `validate_only`, what would be stored. Nothing was changed then.";
+        description.response("200", replaced, Some(&schema));
+        description.optional_header("200", "ETag", "The version of the resource, for `If-Match`, where there is one.");
+        Created::<T>::describe(description);
+    }
+}
+
 /// What was taken away: `204`; where it was only tried out, `200` with it.
 pub enum Removed<T> {
     /// It is gone.

@@ -112,6 +112,52 @@ impl Input for IfMatch {
     }
 }
 
+/// What a `PUT` says about the resource that it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// `If-None-Match: *`: there must be none yet.
+    Create,
+    /// `If-Match`: there must be one, at a version that the caller means.
+    Replace(IfMatch),
+}
+
+impl FromRequest for Put {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bad = |detail| Err(Problem::new(&BAD_REQUEST, detail));
+        let none = tags(req.headers(), &header::IF_NONE_MATCH);
+        ready(match (none, req.headers().contains_key(header::IF_MATCH)) {
+            (None, true) => return ready(IfMatch::from_request(req, payload).into_inner().map(Self::Replace)),
+            (None, false) => Err(Problem::new(
+                &PRECONDITION_REQUIRED,
+                "Send `If-None-Match: *` to make the resource, or `If-Match` with its `ETag` (or `*`) to replace it.",
+            )),
+            (Some(_), true) => bad("Send either `If-None-Match` or `If-Match`, not both."),
+            (Some(Ok(tags)), false) if tags.iter().all(|tag| tag == "*") => Ok(Self::Create),
+            (Some(_), false) => bad("`If-None-Match` must be `*` here."),
+        })
+    }
+}
+
+impl Input for Put {
+    fn describe(description: &mut Description) {
+        for (name, text, example) in [
+            ("If-None-Match", "`*` to make the resource: there must be none yet.", "*"),
+            ("If-Match", "The `ETag` that was read, or `*` for whatever is there, to replace the resource.", "\"v3\""),
+        ] {
+            description.parameter(json!({
+                "name": name, "in": "header", "required": false, "description": text,
+                "schema": { "type": "string" }, "example": example,
+            }));
+        }
+        description.problem("428", "Neither `If-None-Match` nor `If-Match` was sent.");
+        description.problem("412", "The resource is there already, is not there, or someone else saved first.");
+        description.optional_header("412", "ETag", "The present version, where there is one.");
+    }
+}
+
 /// The entity tags of a header; `None` without it, an error where it is malformed.
 fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Option<Result<Vec<String>, ()>> {
     let mut all = headers.get_all(name).peekable();

@@ -68,16 +68,35 @@ impl<T> Drafted<T> {
 /// The body of a `POST`: a new resource.
 pub struct Draft<T>(Map<String, Value>, PhantomData<T>);
 
-/// The body of a `PATCH`: a JSON Merge Patch.
-pub struct MergePatch<T>(Map<String, Value>, PhantomData<T>);
+/// The body of a `PATCH`: a JSON Merge Patch. Or what takes the place of a whole resource, its read-only members set
+/// aside: then what is left out gets its default.
+pub struct MergePatch<T> {
+    members: Map<String, Value>,
+    replaces: bool,
+    kind: PhantomData<T>,
+}
 
 impl<T> Clone for MergePatch<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone(), PhantomData)
+        Self { members: self.members.clone(), replaces: self.replaces, kind: PhantomData }
     }
 }
 
 impl<T> Draft<T> {
+    /// What takes the place of a whole resource.
+    pub fn into_replacement(self) -> MergePatch<T> {
+        MergePatch { members: self.0, replaces: true, kind: PhantomData }
+    }
+
+    /// The draft without a member that says what is known already.
+    #[must_use]
+    pub fn without(mut self, name: &str, known: &Value) -> Self {
+        if self.0.get(name) == Some(known) {
+            self.0.shift_remove(name);
+        }
+        self
+    }
+
     /// A text of the body as it was sent, for what is to be prepared before the body is checked.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
@@ -114,7 +133,7 @@ impl<'de, T> Deserialize<'de> for Changes<T> {
 
 impl<T> From<Changes<T>> for MergePatch<T> {
     fn from(changes: Changes<T>) -> Self {
-        Self(changes.0, PhantomData)
+        Self::of(changes.0)
     }
 }
 
@@ -137,12 +156,17 @@ impl<T: Editable> ToSchema for Changes<T> {
 impl<T> MergePatch<T> {
     /// A patch that sets these members.
     pub fn of(members: Map<String, Value>) -> Self {
-        Self(members, PhantomData)
+        Self { members, replaces: false, kind: PhantomData }
+    }
+
+    /// Whether it takes the place of the whole resource.
+    pub fn replaces(&self) -> bool {
+        self.replaces
     }
 
     /// A text of the patch as it was sent, for what is to be prepared before the patch is checked.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str)
+        self.members.get(name).and_then(Value::as_str)
     }
 }
 
@@ -214,7 +238,7 @@ impl<T: Editable> MergePatch<T> {
 
     /// Whether the patch says this of itself.
     pub fn flag(&self, name: &str) -> bool {
-        self.0.get(name) == Some(&Value::Bool(true))
+        self.members.get(name) == Some(&Value::Bool(true))
     }
 
     /// What the patch makes of another state than the present one; none where that has faults. Read-only members
@@ -250,8 +274,12 @@ impl<T: Editable> MergePatch<T> {
     ) -> Vec<String> {
         let known = shape.checker.names();
         let mut touched = Vec::new();
-        for (name, value) in self.0 {
-            if T::PATCH_FLAGS.iter().any(|(flag, _)| *flag == name) {
+        if self.replaces {
+            document.retain(|name, _| !known.contains(name));
+            touched.extend(known.iter().cloned());
+        }
+        for (name, value) in self.members {
+            if !self.replaces && T::PATCH_FLAGS.iter().any(|(flag, _)| *flag == name) {
                 if !value.is_boolean() {
                     faults.push(Fault::body(schema::join("", &name), "type", "Say true or false."));
                 }
@@ -259,6 +287,8 @@ impl<T: Editable> MergePatch<T> {
                 if answer.get(&name) != Some(&value) && !TRANSIENT.contains(&name.as_str()) {
                     faults.push(read_only_fault(&name));
                 }
+            } else if known.contains(&name) && self.replaces {
+                document.extend(Some((name, value)).filter(|(_, value)| !value.is_null()));
             } else if known.contains(&name) {
                 merge_member(document, &name, value);
                 touched.push(name);
@@ -330,8 +360,12 @@ fn first_segment(fault: &Fault) -> Option<&str> {
     fault.pointer.as_deref()?.split('/').nth(1)
 }
 
-/// Applies one member of a merge patch (RFC 7396, 2).
+/// Applies one member of a merge patch (RFC 7396, 2). What is sent back as it was read changes nothing, although a null
+/// that lies deeper would be taken for a removal.
 fn merge_member(target: &mut Map<String, Value>, name: &str, patch: Value) {
+    if target.get(name) == Some(&patch) {
+        return;
+    }
     match patch {
         Value::Null => {
             target.shift_remove(name);
@@ -399,7 +433,7 @@ impl<T: Editable> FromRequest for MergePatch<T> {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, payload) = (req.clone(), payload.take());
-        Box::pin(async move { Ok(Self(read_object(req, payload, &[MERGE_PATCH, JSON]).await?, PhantomData)) })
+        Box::pin(async move { Ok(Self::of(read_object(req, payload, &[MERGE_PATCH, JSON]).await?)) })
     }
 }
 

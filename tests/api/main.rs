@@ -25,6 +25,7 @@ mod idempotency;
 mod lifecycle;
 mod links;
 mod merging;
+mod mirroring;
 mod openapi;
 mod ops;
 mod policy;

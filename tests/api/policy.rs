@@ -45,6 +45,8 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("get_working_copy", WRITERS),
     ("update_article", WRITERS),
     ("delete_article", WRITERS),
+    ("get_article_by_external_id", WRITERS),
+    ("put_article_by_external_id", WRITERS),
     ("publish_article", PUBLISHERS),
     ("unpublish_article", PUBLISHERS),
     ("correct_article", PUBLISHERS),
@@ -169,6 +171,7 @@ impl Operation {
             .replace("{id}", "not-an-id")
             .replace("{session_id}", "not-an-id")
             .replace("{number}", "0")
+            .replace("{external_id}", "a%00b")
             .replace("{slug}", "NOT A SLUG".replace(' ', "%20").as_str());
         let mut request = client.request(&self.method, &format!("{path}?no_such_parameter=1"));
         if self.value.get("requestBody").is_some() {
