@@ -296,6 +296,17 @@ table! {
     }
 }
 
+table! {
+    preview_links (id) {
+        id -> Binary,
+        article_id -> Binary,
+        revision -> Nullable<BigInt>,
+        created_at -> BigInt,
+        created_by -> Binary,
+        expires_at -> BigInt,
+    }
+}
+
 joinable!(revisions -> articles (article_id));
 joinable!(article_references -> articles (article_id));
 joinable!(published_bodies -> published_articles (article_id));

@@ -48,6 +48,32 @@ pub(super) fn articles(
         .collect())
 }
 
+/// An article that may not be public, with all that delivery could show of it.
+pub(super) fn preview(
+    conn: &mut Conn,
+    config: &Config,
+    row: PublishedRow,
+    body: PublishedBody,
+) -> Result<Article, Problem> {
+    let mut include = ListInclude::ALWAYS_IN_ONE.to_vec();
+    include.extend([ListInclude::BodyMarkdown, ListInclude::Sections]);
+    let facets = published::facets(conn, &row.summary.0.content)?;
+    let ids = related::by_facets(conn, &row, facets, related::DEFAULT_LIMIT)?;
+    let related = published::in_order(conn, &ids)?;
+    let related = summaries(conn, config, related)?;
+    let (id, rows) = (row.article_id, [row]);
+    let taxonomy = Taxonomy::load(conn, &rows)?;
+    let translations = translations(conn, config, &rows)?;
+    let bodies = linked(conn, config, HashMap::from([(id, body)]), &include)?;
+    let [row] = rows;
+    let mut article = article(config, &taxonomy, &translations, row);
+    for body in bodies.into_values() {
+        add_body(&mut article, body, &include);
+    }
+    article.related = Some(related);
+    Ok(article)
+}
+
 /// Summaries of these rows.
 pub(super) fn summaries(
     conn: &mut Conn,

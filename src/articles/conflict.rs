@@ -19,7 +19,8 @@ use crate::http::{IfMatch, MergePatch, Problem};
 use crate::state::App;
 
 /// What is audited and leaves the version of an article as it is.
-const KEEPS_THE_VERSION: &[&str] = &["article.name_revision"];
+const KEEPS_THE_VERSION: &[&str] =
+    &["article.name_revision", "article.make_preview_link", "article.revoke_preview_link"];
 
 /// What somebody wants to make of an article.
 pub(super) enum Edit {

@@ -7,6 +7,7 @@ use diesel::dsl;
 use diesel::prelude::*;
 
 use super::model::{ArticleId, Content, from_stored, stored};
+use super::previews;
 use super::store::{self, ArticleRow};
 use crate::auth::{Actor, UserId};
 use crate::config::Config;
@@ -49,6 +50,12 @@ pub(super) fn content(conn: &mut Conn, id: ArticleId, number: i64) -> Result<Opt
     let of_number = listed(id).filter(revisions::number.eq(number));
     let text = of_number.select(revisions::content).first(conn).optional()?;
     resolved(conn, text)
+}
+
+/// When a listed revision was saved.
+pub(super) fn saved_at(conn: &mut Conn, id: ArticleId, number: i64) -> Result<Option<Timestamp>, Problem> {
+    let of_number = listed(id).filter(revisions::number.eq(number));
+    Ok(of_number.select(revisions::saved_at).first(conn).optional()?)
 }
 
 /// The number and content of the revision that was the working copy at a version of its article, also where it is
@@ -130,7 +137,7 @@ pub(super) fn settle(tx: &mut Tx<'_>, id: ArticleId, number: i64) -> Result<(), 
 }
 
 /// Retires what the revision that was just saved has replaced: the person's autosave before, and what lies beyond
-/// the bound, but nothing that is named, public, scheduled or the working copy.
+/// the bound, but nothing that is named, public, scheduled, previewed or the working copy.
 pub(super) fn retire(tx: &mut Tx<'_>, saved: &ArticleRow, saving: Saving) -> Result<(), Problem> {
     let id = saved.id;
     let retired = revisions::retired_at.eq(saving.at);
@@ -146,7 +153,8 @@ pub(super) fn retire(tx: &mut Tx<'_>, saved: &ArticleRow, saving: Saving) -> Res
     let beyond = listed(id).order(revisions::number.desc()).offset(i64::from(most)).select(revisions::number);
     let Some(newest_beyond): Option<i64> = beyond.first(&mut **tx).optional()? else { return Ok(()) };
     let scheduled = saved.schedule.as_ref().map(|schedule| schedule.0.revision);
-    let pinned: Vec<i64> = saved.published_revision.into_iter().chain(scheduled).chain([saved.revision]).collect();
+    let mut pinned = previews::revisions_of(tx, id, saving.at)?;
+    pinned.extend(saved.published_revision.into_iter().chain(scheduled).chain([saved.revision]));
     let unpinned = revisions::table
         .filter(revisions::article_id.eq(id))
         .filter(revisions::retired_at.is_null())

@@ -20,6 +20,7 @@ mod manage;
 mod mirroring;
 mod model;
 mod moves;
+mod previews;
 mod published;
 mod publishing;
 mod related;
@@ -30,12 +31,11 @@ mod views;
 mod working_copy;
 mod working_list;
 
-pub(crate) use self::history::prune;
 pub(crate) use self::model::{ArticleId, Citation, Content, Seo};
 pub(crate) use self::schedule::promote_due;
 use crate::authors::AuthorId;
 use crate::categories::CategoryId;
-use crate::db::Tx;
+use crate::db::{Timestamp, Tx};
 use crate::http::{Operations, Problem};
 
 /// The operations of this feature.
@@ -48,6 +48,10 @@ pub(crate) fn operations() -> Operations {
     };
     use self::mirroring::{__path_get_article_by_external_id, __path_put_article_by_external_id};
     use self::moves::{__path_archive_article, __path_restore_article, __path_return_article, __path_submit_article};
+    use self::previews::{
+        __path_create_preview_link, __path_get_preview, __path_get_preview_link, __path_list_preview_links,
+        __path_revoke_preview_link,
+    };
     use self::revisions::{
         __path_diff_revisions, __path_get_revision, __path_list_revisions, __path_name_revision,
         __path_restore_revision,
@@ -75,8 +79,22 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_diff_revisions, revisions::diff_revisions)
         .operation(__path_name_revision, revisions::name_revision)
         .operation(__path_restore_revision, revisions::restore_revision)
+        .operation(__path_list_preview_links, previews::list_preview_links)
+        .operation(__path_create_preview_link, previews::create_preview_link)
+        .operation(__path_get_preview_link, previews::get_preview_link)
+        .operation(__path_revoke_preview_link, previews::revoke_preview_link)
+        .operation(__path_get_preview, previews::get_preview)
         .optional_members("Article", views::LARGEST)
         .optional_members("ArticleListItem", views::LARGE)
+}
+
+/// Deletes what is over: retired revisions and preview links that have ended.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Problem> {
+    history::prune(tx, now)?;
+    previews::prune(tx, now)
 }
 
 /// Lets an author take another's place in every article; stored documents keep the old id, which reading

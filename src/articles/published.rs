@@ -220,7 +220,8 @@ pub(super) fn with_facet(conn: &mut Conn, kind: &str, target: &[u8]) -> Result<V
         .load(conn)?)
 }
 
-type Facet = (String, Vec<u8>);
+/// What an article is filed under: a kind and which one.
+pub(super) type Facet = (String, Vec<u8>);
 
 /// Gives an article these facets and no others, and counts what has changed.
 fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result<(), Problem> {
@@ -248,6 +249,12 @@ fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result
         counts::add(tx, kind, target, &row.language, 1)?;
     }
     Ok(())
+}
+
+/// What an article would be filed under.
+pub(super) fn facets(conn: &mut Conn, content: &Content) -> Result<Vec<Facet>, Problem> {
+    let lineage = Lineage::load(conn)?;
+    facets_of(conn, content, &lineage)
 }
 
 /// The facets of an article: its authors, its categories with their ancestors, its tags; each once.

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::model::ArticleId;
-use super::published::PublishedRow;
+use super::published::{Facet, PublishedRow};
 use crate::db::{Conn, Timestamp};
 use crate::http::Problem;
 use crate::schema::{published_counts, published_facets};
@@ -22,11 +22,21 @@ const NEWEST_OF_FACET: i64 = 200;
 
 /// The ids of the articles that are related to a public one, most related first; never itself.
 pub(super) fn ids(conn: &mut Conn, row: &PublishedRow, limit: usize) -> Result<Vec<Uuid>, Problem> {
-    let facets: Vec<(String, Vec<u8>)> = published_facets::table
+    let facets: Vec<Facet> = published_facets::table
         .filter(published_facets::article_id.eq(row.article_id))
-        .filter(published_facets::kind.ne("author"))
         .select((published_facets::kind, published_facets::target))
         .load(conn)?;
+    by_facets(conn, row, facets, limit)
+}
+
+/// The same for an article that has these facets or would have them.
+pub(super) fn by_facets(
+    conn: &mut Conn,
+    row: &PublishedRow,
+    mut facets: Vec<Facet>,
+    limit: usize,
+) -> Result<Vec<Uuid>, Problem> {
+    facets.retain(|(kind, _)| kind != "author");
     let total = count(conn, "all", &[], &row.language)?;
     let mut scores: HashMap<ArticleId, (f64, Timestamp)> = HashMap::new();
     for (kind, target) in &facets {

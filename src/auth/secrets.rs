@@ -51,6 +51,14 @@ impl ServerSecret {
         hmac(&hmac(&self.0, purpose.as_bytes()), message)
     }
 
+    /// Whether a tag is the keyed hash, or the beginning of it, in constant time.
+    pub fn verify_keyed_hash(&self, purpose: &str, message: &[u8], tag: &[u8]) -> bool {
+        let key = hmac(&self.0, purpose.as_bytes());
+        let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(&key) else { return false };
+        mac.update(message);
+        mac.verify_truncated_left(tag).is_ok()
+    }
+
     /// Encrypts with XChaCha20-Poly1305 for one purpose; `bound_to` must be given again to decrypt.
     ///
     /// # Errors
@@ -121,6 +129,18 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         assert_eq!(ServerSecret::open(other.path()).unwrap().unseal("totp", b"ada", &sealed), None);
         assert_ne!(sealed, secret.seal("totp", b"ada", b"words").unwrap());
+    }
+
+    #[test]
+    fn a_keyed_hash_is_verified_also_where_it_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = ServerSecret::open(dir.path()).unwrap();
+        let hash = secret.keyed_hash("links", b"words");
+        assert!(secret.verify_keyed_hash("links", b"words", &hash));
+        assert!(secret.verify_keyed_hash("links", b"words", &hash[..16]));
+        assert!(!secret.verify_keyed_hash("links", b"words", &hash[1..17]));
+        assert!(!secret.verify_keyed_hash("others", b"words", &hash[..16]));
+        assert!(!secret.verify_keyed_hash("links", b"words", b""));
     }
 
     /// RFC 4231, 4.3.

@@ -84,6 +84,8 @@ pub struct Config {
     pub site_url: String,
     /// The path of an article on the site, with `{slug}`.
     pub article_path: String,
+    /// The path of the site's page for previews, with `{token}`; none where it has none.
+    pub preview_path: Option<String>,
     /// The site's language, a BCP 47 tag.
     pub language: String,
     /// Origins that may call sign-in and management.
@@ -161,8 +163,9 @@ impl Config {
             listen,
             site_url: source.read("COPYDESK_SITE_URL", base_url)?.unwrap_or_else(|| public_url.clone()),
             article_path: source
-                .read("COPYDESK_ARTICLE_PATH", article_path)?
+                .read("COPYDESK_ARTICLE_PATH", |text| template(text, "{slug}"))?
                 .unwrap_or_else(|| "/articles/{slug}".to_owned()),
+            preview_path: source.read("COPYDESK_PREVIEW_PATH", |text| template(text, "{token}"))?,
             language: source.read("COPYDESK_LANGUAGE", language)?.unwrap_or_else(|| "en".to_owned()),
             cors_origins: source.read("COPYDESK_CORS_ORIGINS", origins)?.unwrap_or_default(),
             token_keys: source.token_keys()?,
@@ -194,6 +197,11 @@ impl Config {
     /// The address of an article on the public site.
     pub fn article_url(&self, slug: &str) -> String {
         format!("{}{}", self.site_url, self.article_path.replace("{slug}", slug))
+    }
+
+    /// The page of the public site for a preview.
+    pub fn preview_url(&self, token: &str) -> Option<String> {
+        Some(format!("{}{}", self.site_url, self.preview_path.as_ref()?.replace("{token}", token)))
     }
 }
 
@@ -280,9 +288,10 @@ fn base_url(text: &str) -> Option<String> {
     (plain && !rest.starts_with('/') && !rest.is_empty()).then(|| text.trim_end_matches('/').to_owned())
 }
 
-fn article_path(text: &str) -> Option<String> {
+/// A path that holds `place` once, and no other braces.
+fn template(text: &str, place: &str) -> Option<String> {
     let plain = text.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`|".contains(c));
-    let braces = text.matches('{').count() == 1 && text.matches("{slug}").count() == 1;
+    let braces = text.matches('{').count() == 1 && text.matches(place).count() == 1;
     (plain && text.starts_with('/') && braces).then(|| text.to_owned())
 }
 
@@ -347,6 +356,7 @@ mod tests {
             ("COPYDESK_LISTEN", "localhost"),
             ("COPYDESK_PUBLIC_URL", "example.org"),
             ("COPYDESK_ARTICLE_PATH", "/articles"),
+            ("COPYDESK_PREVIEW_PATH", "/preview?slug={slug}"),
             ("COPYDESK_LANGUAGE", "English"),
             ("COPYDESK_CORS_ORIGINS", "https://a.example/path"),
             ("COPYDESK_CACHE_MAX_AGE", "-1"),

@@ -77,6 +77,14 @@ pub static SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        variable: "COPYDESK_PREVIEW_PATH",
+        flag: "preview-path",
+        help: "The path of the public site's page that shows a preview, which preview links then name",
+        default: "none",
+        allowed: "a path that starts with / and holds {token} once, such as /preview?token={token}",
+        secret: false,
+    },
+    Setting {
         variable: "COPYDESK_LANGUAGE",
         flag: "language",
         help: "The site's language: what an article has that names none, and what lists show by default",

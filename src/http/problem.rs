@@ -237,6 +237,13 @@ impl Problem {
             .with_header(header::RETRY_AFTER, "1")
     }
 
+    /// Says it in other words.
+    #[must_use]
+    pub fn saying(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// Adds faults.
     #[must_use]
     pub fn with_faults(mut self, faults: Vec<Fault>) -> Self {

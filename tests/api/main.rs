@@ -29,6 +29,7 @@ mod mirroring;
 mod openapi;
 mod ops;
 mod policy;
+mod previews;
 mod problems;
 mod revisions;
 mod schedule;

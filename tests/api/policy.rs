@@ -59,6 +59,11 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("diff_revisions", WRITERS),
     ("name_revision", WRITERS),
     ("restore_revision", WRITERS),
+    ("list_preview_links", WRITERS),
+    ("create_preview_link", WRITERS),
+    ("get_preview_link", WRITERS),
+    ("revoke_preview_link", WRITERS),
+    ("get_preview", PUBLIC),
     ("list_authors", PUBLIC),
     ("get_author", PUBLIC),
     ("list_managed_authors", WRITERS),
@@ -170,6 +175,8 @@ impl Operation {
             .path
             .replace("{id}", "not-an-id")
             .replace("{session_id}", "not-an-id")
+            .replace("{link_id}", "not-an-id")
+            .replace("{token}", "no-token")
             .replace("{number}", "0")
             .replace("{external_id}", "a%00b")
             .replace("{slug}", "NOT A SLUG".replace(' ', "%20").as_str());

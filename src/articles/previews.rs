@@ -1,0 +1,482 @@
+//! Preview links: who has one sees what is not public of one article, until the link ends or is revoked.
+//!
+//! A token is the id of its link, signed with a key that is not in the database: a forged one is refused before any
+//! query, and a copy of the database alone gives none away. Revoking a link deletes its row.
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use super::assemble;
+use super::editing::event;
+use super::history;
+use super::model::{Article, ArticleId, Content, Person, published_parts};
+use super::published::{self, PublishedRow};
+use super::store::{self, ArticleRow};
+use crate::auth::secrets::ServerSecret;
+use crate::auth::{Actor, Caller, EditArticles, UserId};
+use crate::changes::record;
+use crate::config::Config;
+use crate::db::{Conn, Document, Id, Timestamp, Tx};
+use crate::http::conditional::{base64url, from_base64url};
+use crate::http::draft::object;
+use crate::http::path::{Nested, PathParameter};
+use crate::http::{
+    Body, Created, Description, Fault, IfMatch, Managed, MaybeJson, NoParameters, Output, Path, Problem, Query,
+    Removed, Versioned, WriteOptions, page,
+};
+use crate::schema::preview_links;
+use crate::state::App;
+use crate::text::{self, Rendered};
+
+/// How a token begins, so that secret scanners know one.
+const PREFIX: &str = "cdv_";
+/// The purpose of the key that signs tokens.
+const PURPOSE: &str = "preview link";
+/// How many bytes of the signature a token holds.
+const SIGNATURE_BYTES: usize = 16;
+/// A day: for how many seconds a link is good where nobody has said.
+const USUAL_SECONDS: i64 = 24 * 60 * 60;
+/// Thirty days: the longest that a link may be good, in seconds.
+const LONGEST_SECONDS: i64 = 30 * USUAL_SECONDS;
+/// How many links of one article may stand.
+const MOST_LINKS: i64 = 100;
+
+static ROBOTS: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
+static REFERRER: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
+
+/// Marks the id of a preview link.
+#[derive(Debug, Clone, Copy)]
+pub struct PreviewLinkKind;
+/// The id of a preview link.
+pub(super) type PreviewLinkId = Id<PreviewLinkKind>;
+
+/// The token of a preview link in a path.
+#[derive(Debug, Clone)]
+pub(super) struct PreviewToken {
+    id: PreviewLinkId,
+    signature: Vec<u8>,
+}
+
+impl PathParameter for PreviewToken {
+    const DESCRIPTION: &'static str = "The token of a preview link.";
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^cdv_[A-Za-z0-9_-]{43}$", "example": "cdv_AZoXOe2wcAOLU3rV9pDk2xq3m0V5mT8sQk1r2Y7nB4c" })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = from_base64url(text.strip_prefix(PREFIX)?)?;
+        let (id, signature) = bytes.split_first_chunk::<16>()?;
+        let is_whole = signature.len() == SIGNATURE_BYTES;
+        is_whole.then(|| Self { id: PreviewLinkId::from_uuid(Uuid::from_bytes(*id)), signature: signature.to_vec() })
+    }
+}
+
+impl PreviewToken {
+    fn text(id: PreviewLinkId, secret: &ServerSecret) -> String {
+        let signature = secret.keyed_hash(PURPOSE, &id.bytes());
+        format!("{PREFIX}{}", base64url(&[id.bytes().as_slice(), &signature[..SIGNATURE_BYTES]].concat()))
+    }
+
+    fn is_signed(&self, secret: &ServerSecret) -> bool {
+        secret.verify_keyed_hash(PURPOSE, &self.id.bytes(), &self.signature)
+    }
+}
+
+/// What a preview link is to show, and for how long.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreviewLinkDraft {
+    /// The number of a revision; null or left out for the working copy, whatever that is when somebody looks.
+    #[serde(default)]
+    #[schema(minimum = 1, example = 1)]
+    revision: Option<i64>,
+    /// For how many seconds the link is good: a day where it is null or left out, thirty days at most.
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 2_592_000, example = 86_400)]
+    expires_in: Option<i64>,
+}
+
+impl Body for PreviewLinkDraft {}
+
+/// A preview link, without its token.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct PreviewLink {
+    /// The id.
+    id: PreviewLinkId,
+    /// The number of the revision that it shows; null for the working copy.
+    #[schema(minimum = 1)]
+    revision: Option<i64>,
+    /// When it was made.
+    created_at: Timestamp,
+    /// Who made it; null where the account or API key is gone.
+    created_by: Option<Person>,
+    /// Until when it is good.
+    expires_at: Timestamp,
+}
+
+/// A preview link that has just been made.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct NewPreviewLink {
+    /// The link.
+    #[serde(flatten)]
+    link: PreviewLink,
+    /// The token, shown this once.
+    token: String,
+    /// Where the API shows the preview.
+    #[schema(
+        format = "uri",
+        example = "https://api.example.org/api/v1/previews/cdv_AZoXOe2wcAOLU3rV9pDk2xq3m0V5mT8sQk1r2Y7nB4c"
+    )]
+    url: String,
+    /// The page of the public site that shows it; null where its path is not set.
+    #[schema(format = "uri")]
+    page_url: Option<String>,
+}
+
+/// The preview links of an article that are good, the newest first: at most a hundred.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PreviewLinkList {
+    /// The links.
+    #[schema(max_items = 100)]
+    items: Vec<PreviewLink>,
+    /// There is one part alone.
+    page: page::Page,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = preview_links)]
+struct PreviewLinkRow {
+    id: PreviewLinkId,
+    article_id: ArticleId,
+    revision: Option<i64>,
+    created_at: Timestamp,
+    created_by: UserId,
+    expires_at: Timestamp,
+}
+
+/// List preview links
+///
+/// The links to an article that are good now, without their tokens. Contributors and authors reach their own
+/// articles, editors and admins all.
+#[utoipa::path(get, path = "/api/v1/manage/articles/{id}/preview-links", tag = "Articles")]
+pub(super) async fn list_preview_links(
+    caller: Caller<EditArticles>,
+    app: Data<App>,
+    Path(id): Path<ArticleId>,
+    _query: Query<NoParameters>,
+) -> Result<Managed<PreviewLinkList>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    let items = app
+        .db
+        .read(move |conn| {
+            store::editable(conn, id, actor)?;
+            let good = preview_links::table.filter(preview_links::article_id.eq(id));
+            let newest = (preview_links::created_at.desc(), preview_links::id.desc());
+            let rows = good.filter(preview_links::expires_at.gt(now)).order(newest).limit(MOST_LINKS);
+            let rows: Vec<PreviewLinkRow> = rows.select(PreviewLinkRow::as_select()).load(conn)?;
+            shown(conn, rows)
+        })
+        .await?;
+    Ok(Managed::new(PreviewLinkList { items, page: page::Page::whole(100) }))
+}
+
+/// Make a preview link
+///
+/// Whoever has it sees the working copy, or the revision named, until it ends or is revoked: this article alone, and
+/// nothing of management. The token is shown this once. Contributors and authors reach their own articles, editors
+/// and admins all.
+#[utoipa::path(
+    post, path = "/api/v1/manage/articles/{id}/preview-links", tag = "Articles",
+    responses((status = 409, description = "The article is in the trash, or has too many links."))
+)]
+pub(super) async fn create_preview_link(
+    caller: Caller<EditArticles>,
+    app: Data<App>,
+    Path(id): Path<ArticleId>,
+    Query(options): Query<WriteOptions>,
+    MaybeJson(draft): MaybeJson<PreviewLinkDraft>,
+) -> Result<Created<NewPreviewLink>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    let link = app.write(actor, options.validate_only, move |tx| make(tx, id, &draft, actor, now)).await?;
+    let token = PreviewToken::text(link.id, &app.secret);
+    let location = format!("/api/v1/manage/articles/{id}/preview-links/{}", link.id);
+    let new = NewPreviewLink {
+        url: format!("{}/api/v1/previews/{token}", app.config.public_url),
+        page_url: app.config.preview_url(&token),
+        link,
+        token,
+    };
+    Ok(Created::new(new, Some(location).filter(|_| !options.validate_only), 1).holding_secret(true))
+}
+
+/// Get a preview link
+///
+/// One link, without its token. Contributors and authors reach their own articles, editors and admins all.
+#[utoipa::path(get, path = "/api/v1/manage/articles/{id}/preview-links/{link_id}", tag = "Articles")]
+pub(super) async fn get_preview_link(
+    caller: Caller<EditArticles>,
+    app: Data<App>,
+    Nested(id, link_id): Nested<ArticleId, PreviewLinkId>,
+    _query: Query<NoParameters>,
+) -> Result<Versioned<PreviewLink>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    let link = app
+        .db
+        .read(move |conn| {
+            store::editable(conn, id, actor)?;
+            one(conn, id, link_id, now)
+        })
+        .await?;
+    Ok(Versioned::new(link, 1))
+}
+
+/// Revoke a preview link
+///
+/// Who has it sees nothing from then on. Contributors and authors reach their own articles, editors and admins all.
+#[utoipa::path(delete, path = "/api/v1/manage/articles/{id}/preview-links/{link_id}", tag = "Articles")]
+pub(super) async fn revoke_preview_link(
+    caller: Caller<EditArticles>,
+    app: Data<App>,
+    Nested(id, link_id): Nested<ArticleId, PreviewLinkId>,
+    Query(options): Query<WriteOptions>,
+    if_match: IfMatch,
+) -> Result<Removed<PreviewLink>, Problem> {
+    let (actor, now) = (caller.actor(), app.clock.now());
+    let link = app
+        .write(actor, options.validate_only, move |tx| {
+            let article = store::editable(tx, id, actor)?;
+            let link = one(tx, id, link_id, now)?;
+            if_match.check(1)?;
+            diesel::delete(preview_links::table.find(link_id)).execute(&mut **tx)?;
+            record(tx, &event(&article, actor.who(), "article.revoke_preview_link", now, None))?;
+            Ok(link)
+        })
+        .await?;
+    Ok(if options.validate_only { Removed::Tried(link) } else { Removed::Done })
+}
+
+/// Get a preview
+///
+/// What a preview link shows: an article as delivery would show it, whatever is public of it. Open to whoever has the
+/// token; no cache may hold it and no search engine list it.
+#[utoipa::path(get, path = "/api/v1/previews/{token}", tag = "Articles")]
+pub(super) async fn get_preview(
+    app: Data<App>,
+    Path(token): Path<PreviewToken>,
+    _query: Query<NoParameters>,
+) -> Result<Previewed, Problem> {
+    if !token.is_signed(&app.secret) {
+        return Err(not_good());
+    }
+    let now = app.clock.now();
+    let (row, number, content, saved_at) = app.db.read(move |conn| behind(conn, token.id, now)).await?;
+    let rendered = app.render(&content.body_markdown).await?;
+    let state = app.clone();
+    let preview =
+        app.db.read(move |conn| ArticlePreview::of(conn, &state.config, &row, number, content, rendered, saved_at));
+    Ok(Previewed(preview.await?))
+}
+
+fn make(
+    tx: &mut Tx<'_>,
+    id: ArticleId,
+    draft: &PreviewLinkDraft,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<PreviewLink, Problem> {
+    let article = store::editable(tx, id, actor)?;
+    if article.trashed_at.is_some() {
+        return Err(Problem::conflict("The article is in the trash; restore it first (`POST …/restore`)."));
+    }
+    let standing = preview_links::table.filter(preview_links::article_id.eq(id));
+    let standing: i64 = standing.filter(preview_links::expires_at.gt(now)).count().get_result(&mut **tx)?;
+    if standing >= MOST_LINKS {
+        return Err(Problem::conflict("The article has a hundred preview links already; revoke some first."));
+    }
+    if let Some(number) = draft.revision {
+        if history::content(tx, id, number)?.is_none() {
+            let message = "The article has no revision of this number.";
+            return Err(Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)]));
+        }
+        history::settle(tx, id, number)?;
+    }
+    let expires_at = now.plus_seconds(draft.expires_in.unwrap_or(USUAL_SECONDS).min(LONGEST_SECONDS));
+    let row = PreviewLinkRow {
+        id: PreviewLinkId::generate(),
+        article_id: id,
+        revision: draft.revision,
+        created_at: now,
+        created_by: actor.user,
+        expires_at,
+    };
+    diesel::insert_into(preview_links::table).values(&row).execute(&mut **tx)?;
+    record(tx, &event(&article, actor.who(), "article.make_preview_link", now, None))?;
+    shown(tx, vec![row])?.pop().ok_or_else(Problem::not_found)
+}
+
+fn one(conn: &mut Conn, article: ArticleId, id: PreviewLinkId, now: Timestamp) -> Result<PreviewLink, Problem> {
+    let of_article = preview_links::table.find(id).filter(preview_links::article_id.eq(article));
+    let row = of_article.filter(preview_links::expires_at.gt(now)).select(PreviewLinkRow::as_select());
+    let row: PreviewLinkRow = row.first(conn).optional()?.ok_or_else(Problem::not_found)?;
+    shown(conn, vec![row])?.pop().ok_or_else(Problem::not_found)
+}
+
+fn shown(conn: &mut Conn, rows: Vec<PreviewLinkRow>) -> Result<Vec<PreviewLink>, Problem> {
+    let people = store::people(conn, &rows.iter().map(|row| row.created_by).collect::<Vec<_>>())?;
+    let link = |row: PreviewLinkRow| PreviewLink {
+        id: row.id,
+        revision: row.revision,
+        created_at: row.created_at,
+        created_by: people.get(&row.created_by).cloned(),
+        expires_at: row.expires_at,
+    };
+    Ok(rows.into_iter().map(link).collect())
+}
+
+/// What a link shows: the article, the revision's number and content, and when it was saved.
+fn behind(
+    conn: &mut Conn,
+    id: PreviewLinkId,
+    now: Timestamp,
+) -> Result<(ArticleRow, i64, Content, Timestamp), Problem> {
+    let good = preview_links::table.find(id).filter(preview_links::expires_at.gt(now));
+    let link: PreviewLinkRow = good.select(PreviewLinkRow::as_select()).first(conn).optional()?.ok_or_else(not_good)?;
+    let row = store::by_id(conn, link.article_id)?.filter(|row| row.trashed_at.is_none()).ok_or_else(not_good)?;
+    let number = link.revision.unwrap_or(row.revision);
+    let content = history::content(conn, row.id, number)?.ok_or_else(not_good)?;
+    let saved_at = history::saved_at(conn, row.id, number)?.unwrap_or(row.saved_at);
+    Ok((row, number, content, saved_at))
+}
+
+/// Nothing is told of what a link that is not good was good for.
+fn not_good() -> Problem {
+    let problem = Problem::not_found().saying("This preview link is not good, or not any more; ask for a new one.");
+    [&ROBOTS, &REFERRER]
+        .into_iter()
+        .fold(problem, |problem, (name, value)| problem.with_header(name.clone(), value.to_str().unwrap_or_default()))
+}
+
+/// Deletes the links that have ended.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Problem> {
+    diesel::delete(preview_links::table.filter(preview_links::expires_at.le(now))).execute(&mut **tx)?;
+    Ok(())
+}
+
+/// The revisions of an article that links show.
+pub(super) fn revisions_of(conn: &mut Conn, id: ArticleId, now: Timestamp) -> Result<Vec<i64>, Problem> {
+    let named = preview_links::table.filter(preview_links::article_id.eq(id)).filter(preview_links::expires_at.gt(now));
+    let revisions: Vec<Option<i64>> = named.select(preview_links::revision).load(conn)?;
+    Ok(revisions.into_iter().flatten().collect())
+}
+
+/// An article that is not public, as delivery would show it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub(super) struct ArticlePreview(Map<String, Value>);
+
+/// The members that are null where nothing is public.
+const NULLABLE: [&str; 3] = ["slug", "url", "published_at"];
+
+impl ArticlePreview {
+    fn of(
+        conn: &mut Conn,
+        config: &Config,
+        row: &ArticleRow,
+        number: i64,
+        content: Content,
+        rendered: Rendered,
+        saved_at: Timestamp,
+    ) -> Result<Self, Problem> {
+        let public = published::by_id(conn, row.id)?;
+        let published_at = content.published_at.or(public.as_ref().map(|public| public.published_at));
+        let (summary, body) = published_parts(content.clone(), rendered);
+        let previewed = PublishedRow {
+            article_id: row.id,
+            slug: content.slug.clone().unwrap_or_default(),
+            language: content.language.clone().unwrap_or_default(),
+            title_key: text::sort_key(&content.title),
+            translation_root: content.translation_of.unwrap_or(row.id),
+            published_at: published_at.unwrap_or(saved_at),
+            updated_at: saved_at,
+            summary: Document(summary),
+        };
+        let article: Article = assemble::preview(conn, config, previewed, body)?;
+        let mut members = object(&article)?;
+        members.insert("url".to_owned(), json!(public.map(|public| config.article_url(&public.slug))));
+        members.insert("published_at".to_owned(), json!(published_at));
+        members.insert("slug".to_owned(), json!(content.slug));
+        members.insert("revision".to_owned(), json!(number));
+        Ok(Self(members))
+    }
+}
+
+impl PartialSchema for ArticlePreview {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = serde_json::to_value(Article::schema()).unwrap_or_default();
+        schema["description"] = json!("An article that may not be public, as delivery would show it.");
+        for name in NULLABLE {
+            let property = &mut schema["properties"][name];
+            // A reference has no type of its own to be made nullable.
+            *property = match property.get("type").and_then(Value::as_str) {
+                Some(kind) => {
+                    let kind = json!([kind, "null"]);
+                    let mut nullable = property.clone();
+                    nullable["type"] = kind;
+                    nullable
+                }
+                None => json!({ "oneOf": [property, { "type": "null" }] }),
+            };
+        }
+        schema["properties"]["revision"] =
+            json!({ "type": "integer", "format": "int64", "minimum": 1, "description": "The number of the revision." });
+        serde_json::from_value(schema).unwrap_or_else(|_| Article::schema())
+    }
+}
+
+impl ToSchema for ArticlePreview {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Article::schemas(schemas);
+    }
+}
+
+/// The answer to whoever has a preview link: for their eyes alone.
+pub(super) struct Previewed(ArticlePreview);
+
+impl Responder for Previewed {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok()
+            .insert_header((actix_web::http::header::CACHE_CONTROL, "no-store"))
+            .insert_header(ROBOTS.clone())
+            .insert_header(REFERRER.clone())
+            .json(self.0)
+    }
+}
+
+impl Output for Previewed {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<ArticlePreview>();
+        description.response("200", "What the link shows.", Some(&schema));
+        for (name, text) in [
+            ("Cache-Control", "Always `no-store`."),
+            ("X-Robots-Tag", "Always `noindex`."),
+            ("Referrer-Policy", "Always `no-referrer`: the address holds the token."),
+        ] {
+            description.header("200", name, text);
+        }
+    }
+}
