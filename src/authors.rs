@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use self::store::{AuthorRow, by_former_slug, by_id, by_slug, check_user, part, remove, save, with_removals};
-pub(crate) use self::store::{insert, named, of_user, part_from_user, summaries};
+pub(crate) use self::store::{has_slug, insert, named, of_user, part_from_user, present_slug, public, summaries};
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy, UserId};
 use crate::db::{Id, Timestamp};
 use crate::http::answer::Resolved;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub(crate) use self::store::insert;
-pub(crate) use self::store::{descendants, named, summaries};
+pub(crate) use self::store::{descendants, has_slug, named, present_slug, public, summaries};
 pub(crate) use self::tree::Tree as Lineage;
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy};
 use crate::db::{Id, Timestamp};

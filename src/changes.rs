@@ -63,6 +63,8 @@ pub enum SubjectKind {
     Category,
     /// The facts of the site.
     Site,
+    /// A redirect.
+    Redirect,
     /// An account.
     User,
     /// A sign-in of an account.
@@ -75,11 +77,12 @@ pub enum SubjectKind {
 
 impl SubjectKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Article,
         Self::Author,
         Self::Category,
         Self::Site,
+        Self::Redirect,
         Self::User,
         Self::SignIn,
         Self::ApiKey,
@@ -93,6 +96,7 @@ impl SubjectKind {
             Self::Author => "author",
             Self::Category => "category",
             Self::Site => "site",
+            Self::Redirect => "redirect",
             Self::User => "user",
             Self::SignIn => "sign_in",
             Self::ApiKey => "api_key",

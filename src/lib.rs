@@ -7,7 +7,7 @@
 //! [`idempotency`] (requests that are sent again),
 //! `diff` (what differs between two documents), `slugs`, `parts`, `counts` and `changes` (what features share in the
 //! database).
-//! Features: `articles`, `authors`, `categories`, `tags`, `site`, `users`, `audit`, `ops`; `demo` and
+//! Features: `articles`, `authors`, `categories`, `tags`, `site`, `redirects`, `resolve`, `users`, `audit`, `ops`; `demo` and
 //! `generate` bring content in.
 
 pub mod auth;
@@ -35,6 +35,8 @@ mod generate;
 mod jobs;
 mod ops;
 mod parts;
+mod redirects;
+mod resolve;
 mod schema;
 mod site;
 mod slugs;

@@ -29,6 +29,7 @@ pub(crate) static INFO: Info = Info {
         ("Categories", "The tree that articles are filed in."),
         ("Tags", "The free words that articles carry."),
         ("Site", "The facts of the whole site."),
+        ("Redirects", "Paths of the public site that lead elsewhere, and what any path leads to."),
         ("Sign-in", "Access tokens, sign-ins and the own account."),
         ("Users", "Accounts and their roles."),
         ("API keys", "How programs call."),

@@ -307,6 +307,17 @@ table! {
     }
 }
 
+table! {
+    redirects (id) {
+        id -> Binary,
+        row_version -> BigInt,
+        from_key -> Text,
+        content -> Text,
+        created_at -> BigInt,
+        saved_at -> BigInt,
+    }
+}
+
 joinable!(revisions -> articles (article_id));
 joinable!(article_references -> articles (article_id));
 joinable!(published_bodies -> published_articles (article_id));
@@ -321,4 +332,5 @@ allow_tables_to_appear_in_same_query!(
     published_bodies,
     published_facets,
 );
+allow_tables_to_appear_in_same_query!(former_slugs, published_articles, authors, categories);
 allow_tables_to_appear_in_same_query!(users, sign_ins, password_links, second_factors);

@@ -26,7 +26,7 @@ use crate::http::{Operations, Problem, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
 use crate::state::{App, Clock};
-use crate::{articles, audit, auth, authors, categories, jobs, ops, site, tags, users};
+use crate::{articles, audit, auth, authors, categories, jobs, ops, redirects, resolve, site, tags, users};
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
@@ -42,6 +42,8 @@ pub fn operations() -> Operations {
         .merge(categories::operations())
         .merge(tags::operations())
         .merge(site::operations())
+        .merge(redirects::operations())
+        .merge(resolve::operations())
         .merge(auth::operations())
         .merge(users::operations())
         .merge(audit::operations())

@@ -16,7 +16,7 @@ pub use crate::clock::Clock;
 use crate::compute::Pool;
 use crate::config::Config;
 use crate::db::{Conn, ContentVersion, Db, Tx};
-use crate::http::{CachePolicy, Delivered, Problem};
+use crate::http::{CachePolicy, Delivered, DeliveredText, Problem};
 use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
 use crate::text::{self, Rendered};
@@ -60,6 +60,11 @@ impl App {
     /// A delivery answer that shows this state.
     pub fn delivered<T>(&self, value: T, version: ContentVersion) -> Delivered<T> {
         Delivered::new(value, version, self.cache_policy(), self.clock.now())
+    }
+
+    /// A delivery answer in plain text that shows this state.
+    pub fn delivered_text(&self, text: String, version: ContentVersion) -> DeliveredText {
+        DeliveredText::new(text, self.delivered((), version))
     }
 
     /// How caches may hold delivery.

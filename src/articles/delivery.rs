@@ -51,9 +51,18 @@ pub(super) struct RelatedArticles {
     pub page: page::Page,
 }
 
+/// An article that was published and is withdrawn.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Withdrawal {
+    /// Since when it is not public any more.
+    withdrawn_at: Timestamp,
+    /// Where to go instead; null where there is no such place.
+    successor: Option<Successor>,
+}
+
 /// Where a withdrawn article's readers should go.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct Successor {
+pub(crate) struct Successor {
     /// The slug of the article that takes the place.
     pub slug: String,
     /// Its page on the public site.
@@ -144,10 +153,54 @@ fn get(conn: &mut Conn, config: &Config, slug: &str, query: &GetArticle) -> Resu
         Ok(row) => row,
         Err(slug) => return Ok(Err(slug)),
     };
-    let mut include = ListInclude::ALWAYS_IN_ONE.to_vec();
-    include.extend(query.include.iter().map(|one| ListInclude::from(*one)));
-    let article = assemble::articles(conn, config, vec![row], &include)?.pop();
-    article.map(Ok).ok_or_else(Problem::not_found)
+    whole(conn, config, row, &query.include).map(Ok)
+}
+
+fn whole(conn: &mut Conn, config: &Config, row: PublishedRow, include: &[ArticleInclude]) -> Result<Article, Problem> {
+    let mut wanted = ListInclude::ALWAYS_IN_ONE.to_vec();
+    wanted.extend(include.iter().map(|one| ListInclude::from(*one)));
+    assemble::articles(conn, config, vec![row], &wanted)?.pop().ok_or_else(Problem::not_found)
+}
+
+/// The public article of a present slug, with all that its own address answers.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn public(conn: &mut Conn, config: &Config, slug: &str) -> Result<Option<Article>, Problem> {
+    published::by_slug(conn, slug)?.map(|row| whole(conn, config, row, &[])).transpose()
+}
+
+/// Whether a public article has a slug now.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn is_public(conn: &mut Conn, slug: &str) -> Result<bool, Problem> {
+    Ok(published::by_slug(conn, slug)?.is_some())
+}
+
+/// The present slug of the public article that used to have this one.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn present_slug(conn: &mut Conn, former: &str) -> Result<Option<String>, Problem> {
+    let Some(id) = slugs::former(conn, slugs::Kind::Article, former)? else { return Ok(None) };
+    Ok(published::by_id(conn, ArticleId::from_uuid(id))?.map(|row| row.slug))
+}
+
+/// The withdrawn article that has or had a slug.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn withdrawal(conn: &mut Conn, config: &Config, slug: &str) -> Result<Option<Withdrawal>, Problem> {
+    let by_former = match slugs::former(conn, slugs::Kind::Article, slug)? {
+        Some(id) => published::withdrawn_by_id(conn, ArticleId::from_uuid(id))?,
+        None => None,
+    };
+    let row = match by_former {
+        Some(row) => Some(row),
+        None => published::withdrawn_by_slug(conn, slug)?,
+    };
+    row.map(|row| withdrawn(conn, config, &row)).transpose()
 }
 
 fn related_to(conn: &mut Conn, config: &Config, row: &PublishedRow, limit: u32) -> Result<RelatedArticles, Problem> {
@@ -165,28 +218,22 @@ fn present(conn: &mut Conn, config: &Config, slug: &str) -> Result<Result<Publis
     if let Some(row) = published::by_slug(conn, slug)? {
         return Ok(Ok(row));
     }
-    if let Some(id) = slugs::former(conn, slugs::Kind::Article, slug)?.map(ArticleId::from_uuid) {
-        if let Some(row) = published::by_id(conn, id)? {
-            return Ok(Err(row.slug));
-        }
-        if let Some(withdrawn) = published::withdrawn_by_id(conn, id)? {
-            return Err(gone(conn, config, &withdrawn)?);
-        }
+    if let Some(slug) = present_slug(conn, slug)? {
+        return Ok(Err(slug));
     }
-    match published::withdrawn_by_slug(conn, slug)? {
-        Some(withdrawn) => Err(gone(conn, config, &withdrawn)?),
+    match withdrawal(conn, config, slug)? {
+        Some(withdrawal) => Err(Problem::new(&GONE, "The article was published and has been withdrawn.")
+            .with_member("withdrawn_at", withdrawal.withdrawn_at)
+            .with_member("successor", withdrawal.successor)),
         None => Err(Problem::not_found()),
     }
 }
 
-fn gone(conn: &mut Conn, config: &Config, withdrawn: &WithdrawnRow) -> Result<Problem, Problem> {
-    let target = match withdrawn.successor_id {
+fn withdrawn(conn: &mut Conn, config: &Config, row: &WithdrawnRow) -> Result<Withdrawal, Problem> {
+    let target = match row.successor_id {
         Some(id) => published::by_id(conn, id)?,
         None => None,
     };
     let successor = target.map(|row| Successor { url: config.article_url(&row.slug), slug: row.slug });
-    let at: Timestamp = withdrawn.withdrawn_at;
-    Ok(Problem::new(&GONE, "The article was published and has been withdrawn.")
-        .with_member("withdrawn_at", at)
-        .with_member("successor", successor))
+    Ok(Withdrawal { withdrawn_at: row.withdrawn_at, successor })
 }

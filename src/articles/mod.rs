@@ -31,7 +31,8 @@ mod views;
 mod working_copy;
 mod working_list;
 
-pub(crate) use self::model::{ArticleId, Citation, Content, Seo};
+pub(crate) use self::delivery::{Withdrawal, is_public, present_slug, public, withdrawal};
+pub(crate) use self::model::{Article, ArticleId, Citation, Content, Seo};
 pub(crate) use self::schedule::promote_due;
 use crate::authors::AuthorId;
 use crate::categories::CategoryId;

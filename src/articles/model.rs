@@ -283,7 +283,7 @@ pub(super) fn published_parts(mut content: Content, rendered: Rendered) -> (Publ
 
 /// An article as delivery shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct Article {
+pub(crate) struct Article {
     /// The id.
     pub id: ArticleId,
     /// The name in addresses.
@@ -358,7 +358,7 @@ pub(super) struct Article {
 
 /// The same article in another language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct Translation {
+pub(crate) struct Translation {
     /// The language, a BCP 47 tag.
     pub language: String,
     /// The slug.

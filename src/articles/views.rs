@@ -87,7 +87,7 @@ impl ToSchema for ArticleListItem {
 /// An article in short.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub(super) struct ArticleSummary(pub Article);
+pub(crate) struct ArticleSummary(pub Article);
 
 impl PartialSchema for ArticleSummary {
     fn schema() -> RefOr<Schema> {

@@ -210,6 +210,30 @@ pub(super) fn by_former_slug(conn: &mut Conn, slug: &str) -> Result<Option<Categ
     }
 }
 
+/// The category of a present slug, as delivery shows it.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn public(conn: &mut Conn, slug: &str) -> Result<Option<Category>, Problem> {
+    by_slug(conn, slug)?.map(|row| published_one(conn, row)).transpose()
+}
+
+/// Whether a category has a slug now.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn has_slug(conn: &mut Conn, slug: &str) -> Result<bool, Problem> {
+    Ok(by_slug(conn, slug)?.is_some())
+}
+
+/// The present slug of who used to have this one.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn present_slug(conn: &mut Conn, former: &str) -> Result<Option<String>, Problem> {
+    Ok(by_former_slug(conn, former)?.map(|row| row.slug))
+}
+
 /// The category that an id or a slug, present or former, names.
 ///
 /// # Errors

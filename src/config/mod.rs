@@ -84,6 +84,10 @@ pub struct Config {
     pub site_url: String,
     /// The path of an article on the site, with `{slug}`.
     pub article_path: String,
+    /// The path of an author on the site, with `{slug}`.
+    pub author_path: String,
+    /// The path of a category on the site, with `{slug}`.
+    pub category_path: String,
     /// The path of the site's page for previews, with `{token}`; none where it has none.
     pub preview_path: Option<String>,
     /// The site's language, a BCP 47 tag.
@@ -165,6 +169,12 @@ impl Config {
             article_path: source
                 .read("COPYDESK_ARTICLE_PATH", |text| template(text, "{slug}"))?
                 .unwrap_or_else(|| "/articles/{slug}".to_owned()),
+            author_path: source
+                .read("COPYDESK_AUTHOR_PATH", |text| template(text, "{slug}"))?
+                .unwrap_or_else(|| "/authors/{slug}".to_owned()),
+            category_path: source
+                .read("COPYDESK_CATEGORY_PATH", |text| template(text, "{slug}"))?
+                .unwrap_or_else(|| "/categories/{slug}".to_owned()),
             preview_path: source.read("COPYDESK_PREVIEW_PATH", |text| template(text, "{token}"))?,
             language: source.read("COPYDESK_LANGUAGE", language)?.unwrap_or_else(|| "en".to_owned()),
             cors_origins: source.read("COPYDESK_CORS_ORIGINS", origins)?.unwrap_or_default(),

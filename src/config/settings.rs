@@ -77,6 +77,22 @@ pub static SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        variable: "COPYDESK_AUTHOR_PATH",
+        flag: "author-path",
+        help: "The path of an author on the public site",
+        default: "/authors/{slug}",
+        allowed: "a path that starts with / and holds {slug} once",
+        secret: false,
+    },
+    Setting {
+        variable: "COPYDESK_CATEGORY_PATH",
+        flag: "category-path",
+        help: "The path of a category on the public site",
+        default: "/categories/{slug}",
+        allowed: "a path that starts with / and holds {slug} once",
+        secret: false,
+    },
+    Setting {
         variable: "COPYDESK_PREVIEW_PATH",
         flag: "preview-path",
         help: "The path of the public site's page that shows a preview, which preview links then name",

@@ -42,6 +42,11 @@ impl<T> Delivered<T> {
         Self { value, version, links: None, policy, now }
     }
 
+    fn without_value(self) -> Delivered<()> {
+        let Self { version, links, policy, now, .. } = self;
+        Delivered { value: (), version, links, policy, now }
+    }
+
     /// Adds a `Link` header.
     #[must_use]
     pub fn with_links(mut self, links: Option<String>) -> Self {
@@ -54,10 +59,16 @@ impl<T: Serialize> Responder for Delivered<T> {
     type Body = BoxBody;
 
     fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
-        let bytes = match serde_json::to_vec(&self.value) {
-            Ok(bytes) => bytes,
-            Err(error) => return HttpResponse::from_error(Problem::internal(error)),
-        };
+        let bytes = serde_json::to_vec(&self.value);
+        match bytes {
+            Ok(bytes) => self.without_value().respond_with(req, "application/json", bytes),
+            Err(error) => HttpResponse::from_error(Problem::internal(error)),
+        }
+    }
+}
+
+impl Delivered<()> {
+    fn respond_with(self, req: &HttpRequest, content_type: &'static str, bytes: Vec<u8>) -> HttpResponse<BoxBody> {
         let tag = content_tag(&bytes);
         let unchanged = is_not_modified(req.headers(), &tag, self.version.changed_at, self.now);
         let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
@@ -67,7 +78,61 @@ impl<T: Serialize> Responder for Delivered<T> {
         if let Some(links) = self.links.filter(|_| !unchanged) {
             response.insert_header((LINK.clone(), links));
         }
-        if unchanged { response.finish() } else { response.content_type("application/json").body(bytes) }
+        if unchanged { response.finish() } else { response.content_type(content_type).body(bytes) }
+    }
+}
+
+/// A public answer that is plain text.
+pub struct DeliveredText {
+    text: String,
+    stamp: Delivered<()>,
+}
+
+impl DeliveredText {
+    /// A text that shows the state of `stamp`.
+    pub fn new(text: String, stamp: Delivered<()>) -> Self {
+        Self { text, stamp }
+    }
+}
+
+impl Responder for DeliveredText {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        self.stamp.respond_with(req, "text/plain; charset=utf-8", self.text.into_bytes())
+    }
+}
+
+impl Output for DeliveredText {
+    fn describe(description: &mut Description) {
+        description.text("200", "What was asked for.");
+        description.optional_header("200", "Link", "As for JSON; a text is whole and has none.");
+    }
+}
+
+/// An answer of one kind or of another.
+pub enum Either<A, B> {
+    /// Of the one.
+    First(A),
+    /// Of the other.
+    Second(B),
+}
+
+impl<A: Responder<Body = BoxBody>, B: Responder<Body = BoxBody>> Responder for Either<A, B> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        match self {
+            Self::First(answer) => answer.respond_to(req),
+            Self::Second(answer) => answer.respond_to(req),
+        }
+    }
+}
+
+impl<A: Output<Body = BoxBody>, B: Output<Body = BoxBody>> Output for Either<A, B> {
+    fn describe(description: &mut Description) {
+        A::describe(description);
+        B::describe(description);
     }
 }
 

@@ -104,6 +104,13 @@ impl Description {
         response
     }
 
+    /// Adds plain text to what a status may be answered with.
+    pub fn text(&mut self, status: &str, description: &str) {
+        let response = self.response(status, description, None);
+        let content = object(response.entry("content").or_insert_with(|| json!({})));
+        content.insert("text/plain".to_owned(), json!({ "schema": { "type": "string" } }));
+    }
+
     /// Adds a member of the operation's own, such as an extension.
     pub fn member(&mut self, name: &str, value: impl Into<Value>) {
         self.operation.insert(name.to_owned(), value.into());

@@ -17,7 +17,8 @@ pub mod rate_limit;
 pub mod schema;
 
 pub use self::answer::{
-    CachePolicy, Created, Delivered, Made, Managed, NoContent, Removed, Stored, Strict, Versioned, WriteOptions,
+    CachePolicy, Created, Delivered, DeliveredText, Made, Managed, NoContent, Removed, Stored, Strict, Versioned,
+    WriteOptions,
 };
 pub use self::api::{Description, IDEMPOTENCY_KEY, Input, Operations, Output};
 pub use self::body::{Body, Json, MaybeJson, PatchJson};

@@ -31,6 +31,7 @@ mod ops;
 mod policy;
 mod previews;
 mod problems;
+mod redirects;
 mod revisions;
 mod schedule;
 mod second_factor;

@@ -1,0 +1,123 @@
+//! Redirects in the forms that servers read. Whatever a path holds, it stays one path in them.
+
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::Redirect;
+
+/// A form of the list of redirects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RedirectFormat {
+    /// A list like any other.
+    #[default]
+    Json,
+    /// The file `_redirects`.
+    Netlify,
+    /// Directives for a `server` block.
+    Nginx,
+    /// What `redirects()` returns in `next.config.js`, as JSON text.
+    Next,
+}
+
+impl RedirectFormat {
+    /// All redirects as text.
+    pub(super) fn write(self, redirects: &[Redirect]) -> String {
+        match self {
+            Self::Netlify => redirects.iter().map(netlify).collect(),
+            Self::Nginx => redirects.iter().filter_map(nginx).collect(),
+            Self::Json | Self::Next => {
+                let all: Vec<Value> = redirects.iter().map(next).collect();
+                serde_json::to_string_pretty(&all).unwrap_or_default() + "\n"
+            }
+        }
+    }
+}
+
+fn netlify(redirect: &Redirect) -> String {
+    let status = if redirect.permanent { 301 } else { 302 };
+    // A star or a colon would be a placeholder, there.
+    let to = redirect.to.replace('*', "%2A");
+    format!("{} {to} {status}\n", redirect.from)
+}
+
+/// Nginx compares decoded paths; one that holds what a string of its language can't is left out.
+fn nginx(redirect: &Redirect) -> Option<String> {
+    let from = percent_decode_str(&redirect.from).decode_utf8().ok()?;
+    if from.contains(|c: char| c < ' ' || c == '\u{7f}') {
+        return None;
+    }
+    let from = from.replace('\\', "\\\\").replace('"', "\\\"");
+    let to = redirect.to.replace('$', "%24").replace('"', "%22").replace('\\', "%5C");
+    let status = if redirect.permanent { 308 } else { 307 };
+    Some(format!("location = \"{from}\" {{ return {status} \"{to}\"; }}\n"))
+}
+
+fn next(redirect: &Redirect) -> Value {
+    json!({
+        "source": escaped(&redirect.from),
+        "destination": destination(&redirect.to),
+        "permanent": redirect.permanent,
+    })
+}
+
+/// A path as path-to-regexp takes it literally.
+fn escaped(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for c in path.chars() {
+        if "(){}:*+?".contains(c) {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// Only the path of a destination is read as a pattern.
+fn destination(to: &str) -> String {
+    let begins = to.find("://").map_or(0, |at| to[at + 3..].find('/').map_or(to.len(), |slash| at + 3 + slash));
+    let (origin, rest) = to.split_at(begins);
+    let (path, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    format!("{origin}{}{query}", escaped(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RedirectReason;
+    use super::*;
+
+    fn redirect(from: &str, to: &str, permanent: bool) -> Redirect {
+        Redirect { from: from.to_owned(), to: to.to_owned(), permanent, reason: RedirectReason::Manual }
+    }
+
+    #[test]
+    fn each_server_reads_what_is_meant() {
+        let all =
+            [redirect("/old", "/new", true), redirect("/a%20(b)+", "https://example.org:8443/c:d?x=(1)$2;", false)];
+        assert_eq!(
+            RedirectFormat::Netlify.write(&all),
+            "/old /new 301\n/a%20(b)+ https://example.org:8443/c:d?x=(1)$2; 302\n"
+        );
+        assert_eq!(
+            RedirectFormat::Nginx.write(&all),
+            "location = \"/old\" { return 308 \"/new\"; }\n\
+             location = \"/a (b)+\" { return 307 \"https://example.org:8443/c:d?x=(1)%242;\"; }\n"
+        );
+        let next: Value = serde_json::from_str(&RedirectFormat::Next.write(&all)).unwrap();
+        assert_eq!(next[0], json!({ "source": "/old", "destination": "/new", "permanent": true }));
+        assert_eq!(next[1]["source"], "/a%20\\(b\\)\\+");
+        assert_eq!(next[1]["destination"], "https://example.org:8443/c\\:d?x=(1)$2;");
+    }
+
+    #[test]
+    fn what_would_end_a_string_does_not() {
+        let all =
+            [redirect("/a%22;%20deny", "/b%0A", true), redirect("/a%0Ab", "/c", true), redirect("/%5C", "/d", true)];
+        assert_eq!(
+            RedirectFormat::Nginx.write(&all),
+            "location = \"/a\\\"; deny\" { return 308 \"/b%0A\"; }\nlocation = \"/\\\\\" { return 308 \"/d\"; }\n"
+        );
+    }
+}
