@@ -102,12 +102,18 @@ async fn try_to_change(
 /// that is asked for.
 pub(super) async fn rendered(app: &App, drafted: &mut Drafted<Content>, strict: Strict) -> Result<Rendered, Problem> {
     let rendered = app.render(&drafted.content.body_markdown).await?;
+    warn(drafted, &rendered, strict)?;
+    Ok(rendered)
+}
+
+/// Warns of what sanitising removed from the body, or refuses that.
+pub(super) fn warn(drafted: &mut Drafted<Content>, rendered: &Rendered, strict: Strict) -> Result<(), Problem> {
     let removed: Vec<Warning> = rendered.removed.iter().map(|removed| removed.warning("/body_markdown")).collect();
     if drafted.touches("body_markdown") {
         strict.check(&removed)?;
     }
     drafted.warnings.extend(removed);
-    Ok(rendered)
+    Ok(())
 }
 
 /// Checks a new article.

@@ -7,6 +7,7 @@
 //! leak.
 
 mod assemble;
+mod bulk;
 mod conflict;
 mod correction;
 mod delivery;
@@ -24,6 +25,7 @@ mod previews;
 mod published;
 mod publishing;
 mod related;
+mod rendering;
 mod revisions;
 mod schedule;
 mod store;
@@ -41,6 +43,7 @@ use crate::http::{Operations, Problem};
 
 /// The operations of this feature.
 pub(crate) fn operations() -> Operations {
+    use self::bulk::__path_bulk_articles;
     use self::correction::__path_correct_article;
     use self::delivery::{__path_get_article, __path_list_articles, __path_list_related_articles};
     use self::manage::{
@@ -53,6 +56,7 @@ pub(crate) fn operations() -> Operations {
         __path_create_preview_link, __path_get_preview, __path_get_preview_link, __path_list_preview_links,
         __path_revoke_preview_link,
     };
+    use self::rendering::__path_render_text;
     use self::revisions::{
         __path_diff_revisions, __path_get_revision, __path_list_revisions, __path_name_revision,
         __path_restore_revision,
@@ -80,6 +84,8 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_diff_revisions, revisions::diff_revisions)
         .operation(__path_name_revision, revisions::name_revision)
         .operation(__path_restore_revision, revisions::restore_revision)
+        .operation(__path_bulk_articles, bulk::bulk_articles)
+        .operation(__path_render_text, rendering::render_text)
         .operation(__path_list_preview_links, previews::list_preview_links)
         .operation(__path_create_preview_link, previews::create_preview_link)
         .operation(__path_get_preview_link, previews::get_preview_link)

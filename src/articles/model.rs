@@ -25,8 +25,11 @@ pub(crate) type ArticleId = Id<ArticleKind>;
 
 /// The form of stored documents; raised when [`lift`] learns a new step.
 pub(super) const SCHEMA_VERSION: u64 = 1;
+/// The longest body, in bytes.
+pub(super) const MAX_BODY_BYTES: usize = 1_048_576;
 const MAX_EXTRA_BYTES: usize = 16 * 1024;
-const EXCERPT_CHARS: usize = 280;
+/// How long an excerpt is that is made from the body, in characters.
+pub(super) const EXCERPT_CHARS: usize = 280;
 
 /// What an editor writes of an article.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -157,7 +160,7 @@ impl Content {
         if serde_json::to_vec(&self.extra).is_ok_and(|bytes| bytes.len() > MAX_EXTRA_BYTES) {
             faults.push(Fault::body("/extra", "too_long", "The object must have at most 16 KiB as JSON."));
         }
-        if self.body_markdown.len() > 1_048_576 {
+        if self.body_markdown.len() > MAX_BODY_BYTES {
             faults.push(Fault::body("/body_markdown", "too_long", "The text must have at most 1 MiB."));
         }
         if self.published_at.is_some_and(|at| at > now) {

@@ -65,12 +65,7 @@ pub(super) async fn submit_article(
     MaybeJson(submit): MaybeJson<Submit>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (actor, now) = (caller.actor(), app.clock.now());
-    moved(&app, actor, options, id, move |tx, row| {
-        row.state().after(Move::Submit, actor.role)?;
-        let review = Some(Document(Remark { at: now, by: actor.user, note: submit.note }));
-        stored(tx, ArticleRow { review, returned: None, ..row }, actor, "article.submit", now)
-    })
-    .await
+    moved(&app, actor, options, id, move |tx, row| submit_for_review(tx, row, submit.note, actor, now)).await
 }
 
 /// Return an article from review
@@ -89,12 +84,7 @@ pub(super) async fn return_article(
     Json(given_back): Json<Return>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (actor, now) = (caller.actor(), app.clock.now());
-    moved(&app, actor, options, id, move |tx, row| {
-        row.state().after(Move::Return, actor.role)?;
-        let returned = Some(Document(Remark { at: now, by: actor.user, note: Some(given_back.note) }));
-        stored(tx, ArticleRow { review: None, returned, ..row }, actor, "article.return", now)
-    })
-    .await
+    moved(&app, actor, options, id, move |tx, row| give_back(tx, row, given_back.note, actor, now)).await
 }
 
 /// Archive an article
@@ -112,11 +102,7 @@ pub(super) async fn archive_article(
     Query(options): Query<WriteOptions>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (actor, now) = (caller.actor(), app.clock.now());
-    moved(&app, actor, options, id, move |tx, row| {
-        row.state().after(Move::Archive, actor.role)?;
-        stored(tx, ArticleRow { archived_at: Some(now), review: None, ..row }, actor, "article.archive", now)
-    })
-    .await
+    moved(&app, actor, options, id, move |tx, row| archive(tx, row, actor, now)).await
 }
 
 /// Restore an article
@@ -134,12 +120,46 @@ pub(super) async fn restore_article(
     Query(options): Query<WriteOptions>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
     let (actor, now) = (caller.actor(), app.clock.now());
-    moved(&app, actor, options, id, move |tx, row| {
-        row.state().after(Move::Restore, actor.role)?;
-        let archived_at = if row.trashed_at.is_some() { row.archived_at } else { None };
-        stored(tx, ArticleRow { trashed_at: None, archived_at, ..row }, actor, "article.restore", now)
-    })
-    .await
+    moved(&app, actor, options, id, move |tx, row| restore(tx, row, actor, now)).await
+}
+
+/// Puts an article in review.
+pub(super) fn submit_for_review(
+    tx: &mut Tx<'_>,
+    row: ArticleRow,
+    note: Option<String>,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    row.state().after(Move::Submit, actor.role)?;
+    let review = Some(Document(Remark { at: now, by: actor.user, note }));
+    stored(tx, ArticleRow { review, returned: None, ..row }, actor, "article.submit", now)
+}
+
+/// Takes an article out of review.
+pub(super) fn give_back(
+    tx: &mut Tx<'_>,
+    row: ArticleRow,
+    note: String,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<ArticleRow, Problem> {
+    row.state().after(Move::Return, actor.role)?;
+    let returned = Some(Document(Remark { at: now, by: actor.user, note: Some(note) }));
+    stored(tx, ArticleRow { review: None, returned, ..row }, actor, "article.return", now)
+}
+
+/// Puts an article away.
+pub(super) fn archive(tx: &mut Tx<'_>, row: ArticleRow, actor: Actor, now: Timestamp) -> Result<ArticleRow, Problem> {
+    row.state().after(Move::Archive, actor.role)?;
+    stored(tx, ArticleRow { archived_at: Some(now), review: None, ..row }, actor, "article.archive", now)
+}
+
+/// Brings an article back from the trash or, where it is not there, from the archive.
+pub(super) fn restore(tx: &mut Tx<'_>, row: ArticleRow, actor: Actor, now: Timestamp) -> Result<ArticleRow, Problem> {
+    row.state().after(Move::Restore, actor.role)?;
+    let archived_at = if row.trashed_at.is_some() { row.archived_at } else { None };
+    stored(tx, ArticleRow { trashed_at: None, archived_at, ..row }, actor, "article.restore", now)
 }
 
 /// Moves an article that the caller may edit, and answers its working copy.

@@ -115,6 +115,16 @@ pub struct Tx<'a> {
     conn: &'a mut Conn,
 }
 
+impl Tx<'_> {
+    /// Runs `work` in a savepoint: where it fails, what it did is taken back, and the transaction goes on.
+    ///
+    /// # Errors
+    /// What `work` returns, or what the database says.
+    pub fn attempt<T, E: From<Error>>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+        transaction(self.conn, |conn| work(&mut Tx { conn }))
+    }
+}
+
 impl std::ops::Deref for Tx<'_> {
     type Target = Conn;
     fn deref(&self) -> &Conn {

@@ -14,7 +14,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::api::{Description, Input};
-use super::problem::{BAD_REQUEST, PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem};
+use super::problem::{BAD_REQUEST, Fault, PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem};
 use crate::db::Timestamp;
 
 /// Base64 for URLs, without padding (RFC 4648, 5).
@@ -47,6 +47,25 @@ pub enum IfMatch {
 }
 
 impl IfMatch {
+    /// Reads what a header would hold.
+    ///
+    /// # Errors
+    /// `422` where it is neither `*` nor a list of entity tags.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = header::HeaderValue::from_str(text) {
+            headers.insert(header::IF_MATCH, value);
+        }
+        match tags(&headers, &header::IF_MATCH) {
+            Some(Ok(tags)) if tags.iter().any(|tag| tag == "*") => Ok(Self::Any),
+            Some(Ok(tags)) => Ok(Self::Tags(tags)),
+            _ => {
+                let message = "Give `*` or a list of quoted entity tags.";
+                Err(Problem::invalid_body(vec![Fault::body("", "format", message)]))
+            }
+        }
+    }
+
     /// The version that the caller has read, where it names one.
     pub fn version(&self) -> Option<i64> {
         match self {

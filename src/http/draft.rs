@@ -131,6 +131,49 @@ impl<'de, T> Deserialize<'de> for Changes<T> {
     }
 }
 
+impl<T> Changes<T> {
+    /// A text of the patch as it was sent, for what is to be prepared before the patch is checked.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+}
+
+/// A draft that is a member of a body.
+impl<T> Clone for Draft<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<T> fmt::Debug for Draft<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The members may be a person's words.
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Draft<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(|members| Self(members, PhantomData))
+    }
+}
+
+impl<T: Editable> PartialSchema for Draft<T> {
+    fn schema() -> RefOr<Schema> {
+        serde_json::from_value(draft_schema::<T>()).unwrap_or_else(|_| T::schema())
+    }
+}
+
+impl<T: Editable> ToSchema for Draft<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Draft", T::NAME).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend(components::<T>());
+    }
+}
+
 impl<T> From<Changes<T>> for MergePatch<T> {
     fn from(changes: Changes<T>) -> Self {
         Self::of(changes.0)

@@ -94,6 +94,8 @@ kinds! {
         "The body is JSON, but one or more of its members are unknown, missing, malformed or refer to what doesn't exist. `errors` names all of them, each with a JSON Pointer (RFC 6901). Nothing was changed.";
     UNSAFE_CONTENT "unsafe-content" UNPROCESSABLE_ENTITY "Something would have to be removed"
         "With `Prefer: handling=strict`, content that sanitising would alter is refused. `errors` names what would be removed. Nothing was changed.";
+    BULK_FAILED "bulk-failed" UNPROCESSABLE_ENTITY "An operation failed, so none was done"
+        "With `atomic`, many operations are done together or not at all. `errors` names every one that failed, by its place in `operations`, and why. Nothing was changed; leave those out or put them right, or send `atomic` as `false`.";
     IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" UNPROCESSABLE_ENTITY "The key was used for another request"
         "For 24 hours an `Idempotency-Key` belongs to one request: the same address, query and body. Take a new key, such as a random UUID, for each new request. Nothing was changed.";
     PRECONDITION_REQUIRED "precondition-required" PRECONDITION_REQUIRED "Say which version you mean"

@@ -90,9 +90,17 @@ impl Checker {
             }
             // Utoipa says "may be null" as a choice between null and the type: the faults meant are the type's.
             ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
-                match context.iter().find(|branch| !branch.iter().any(|inner| refuses_type(inner, &pointer))) {
+                let fits =
+                    |branch: &&Vec<ValidationError<'_>>| !branch.iter().any(|inner| refuses_type(inner, &pointer));
+                let meant =
+                    |branch: &&Vec<ValidationError<'_>>| !branch.iter().any(|inner| refuses_tag(inner, &pointer));
+                let mut fitting = context.iter().filter(fits).peekable();
+                if fitting.peek().is_none() {
+                    return add(faults, Fault::body(pointer, "type", wanted_types(context)));
+                }
+                match fitting.clone().find(meant) {
                     Some(branch) => branch.iter().for_each(|inner| self.explain(inner, faults)),
-                    None => add(faults, Fault::body(pointer, "type", wanted_types(context))),
+                    None => add(faults, wrong_tag(fitting, &pointer)),
                 }
             }
             kind => {
@@ -160,6 +168,29 @@ fn compile(document: &Value) -> Result<Validator, String> {
 /// Whether the error is that the whole value at this place has another type than the branch wants.
 fn refuses_type(error: &ValidationError<'_>, pointer: &str) -> bool {
     matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path().as_str() == pointer
+}
+
+/// Whether the error is that a member says of the value at this place that it is of another kind than the branch's.
+fn refuses_tag(error: &ValidationError<'_>, pointer: &str) -> bool {
+    let at = error.instance_path().as_str();
+    tag_of(error).is_some() && at.strip_prefix(pointer).is_some_and(|rest| rest.rfind('/') == Some(0))
+}
+
+/// The one value that a branch takes for a member.
+fn tag_of<'e>(error: &'e ValidationError<'_>) -> Option<&'e Value> {
+    match error.kind() {
+        ValidationErrorKind::Enum { options } => options.as_array().filter(|all| all.len() == 1)?.first(),
+        ValidationErrorKind::Constant { expected_value } => Some(expected_value),
+        _ => None,
+    }
+}
+
+/// The fault of a value that is of none of the branches' kinds.
+fn wrong_tag<'e>(branches: impl Iterator<Item = &'e Vec<ValidationError<'e>>>, pointer: &str) -> Fault {
+    let refusals: Vec<_> = branches.flatten().filter(|error| refuses_tag(error, pointer)).collect();
+    let place = refusals.first().map_or(pointer, |error| error.instance_path().as_str());
+    let tags: Vec<String> = refusals.iter().filter_map(|error| tag_of(error)).map(Value::to_string).collect();
+    Fault::body(place, "not_allowed", format!("The value must be one of {}.", tags.join(", ")))
 }
 
 /// What would be right, where no branch takes the value's type.

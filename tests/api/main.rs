@@ -18,6 +18,7 @@ mod steps;
 mod accounts;
 mod api_keys;
 mod articles;
+mod bulk;
 mod command_line;
 mod correction;
 mod delivery;

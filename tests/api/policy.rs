@@ -59,6 +59,8 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("diff_revisions", WRITERS),
     ("name_revision", WRITERS),
     ("restore_revision", WRITERS),
+    ("bulk_articles", WRITERS),
+    ("render_text", WRITERS),
     ("list_preview_links", WRITERS),
     ("create_preview_link", WRITERS),
     ("get_preview_link", WRITERS),
