@@ -144,6 +144,23 @@ fn by_former_slug(conn: &mut Conn, config: &Config, path: &str) -> Result<Option
     Ok(None)
 }
 
+/// Whether a path is one that a template of the settings makes.
+pub(crate) fn has_template(config: &Config, path: &str) -> bool {
+    [&config.article_path, &config.author_path, &config.category_path]
+        .into_iter()
+        .any(|template| slug_in(template, path).is_some())
+}
+
+/// Whether a path leads to something, at once or by a redirect.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn leads_somewhere(conn: &mut Conn, config: &Config, path: &str) -> Result<bool, Problem> {
+    Ok(is_present(conn, config, path)?
+        || redirects::made_by_hand(conn, path)?.is_some()
+        || by_former_slug(conn, config, path)?.is_some())
+}
+
 /// The slug that a path has in the place of its template.
 pub(crate) fn slug_in<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     let (before, after) = template.split_once("{slug}")?;

@@ -62,6 +62,15 @@ pub(crate) fn former(conn: &mut Conn, kind: Kind, slug: &str) -> QueryResult<Opt
     Ok(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
 }
 
+/// The slugs that a resource used to have.
+pub(crate) fn all_former(conn: &mut Conn, kind: Kind, target: Uuid) -> QueryResult<Vec<String>> {
+    former_slugs::table
+        .filter(former_slugs::target_id.eq(target.as_bytes().to_vec()))
+        .filter(former_slugs::kind.eq(kind.name()))
+        .select(former_slugs::slug)
+        .load(conn)
+}
+
 /// Remembers that a resource used to have this slug.
 pub(crate) fn retire(tx: &mut Tx<'_>, kind: Kind, slug: &str, target: Uuid, now: Timestamp) -> QueryResult<()> {
     let target = target.as_bytes().to_vec();

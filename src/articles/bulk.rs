@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::checks;
 use super::editing;
 use super::history::{self, Saving};
 use super::model::{ArticleId, Content, WorkingCopy};
@@ -321,8 +322,11 @@ impl Runner<'_> {
                 let times = Times { publish_at, unpublish_at, choice: schedule };
                 let revision = publishing::load(tx, id, revision, times, actor, now)?;
                 let rendered = self.rendered(&revision.content.body_markdown);
-                let prepared = revision.with(rendered);
-                self.moved(tx, id, 200, |tx, row| publishing::publish(tx, row, prepared, times, actor, now))
+                self.moved(tx, id, 200, |tx, row| {
+                    let content = (revision.number, &revision.content);
+                    checks::refuse_blocking(tx, self.config, &row, content, &rendered.html, now)?;
+                    publishing::publish(tx, row, revision.with(rendered), times, actor, now)
+                })
             }
             Operation::Unpublish { id, successor } => self.moved(tx, id, 200, |tx, row| {
                 let successor = publishing::successor(tx, id, successor.as_deref())?;

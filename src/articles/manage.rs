@@ -4,9 +4,11 @@ use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::checks;
 use super::conflict::{Edit, explained};
 use super::editing::{self, Writing};
 use super::history::Saving;
+use super::linked_from;
 use super::model::{AUTOSAVE, ArticleId, Content, WorkingCopy};
 use super::moves;
 use super::publishing;
@@ -190,8 +192,11 @@ pub(super) async fn delete_article(
                 moves::erase(tx, &row, actor, now)?;
                 return Ok(erased);
             }
+            let warning = linked_from::warning(tx, &state.config, &row)?;
             let row = publishing::trash(tx, row, options.unpublish, actor, now)?;
-            working_copy::load(tx, &state.config, row)
+            let mut trashed = working_copy::load(tx, &state.config, row)?;
+            trashed.warnings.extend(warning);
+            Ok(trashed)
         })
         .await;
     let trashed = match trashed {
@@ -225,9 +230,13 @@ pub(super) async fn publish_article(
     let number = publish.revision;
     let revision = app.db.read(move |conn| publishing::load(conn, id, number, times, actor, now)).await?;
     let rendered = app.render(&revision.content.body_markdown).await?;
-    let prepared = revision.with(rendered);
-    moves::moved(&app, actor, options, id, move |tx, row| publishing::publish(tx, row, prepared, times, actor, now))
-        .await
+    let state = app.clone();
+    moves::moved(&app, actor, options, id, move |tx, row| {
+        let content = (number, &revision.content);
+        checks::refuse_blocking(tx, &state.config, &row, content, &rendered.html, now)?;
+        publishing::publish(tx, row, revision.with(rendered), times, actor, now)
+    })
+    .await
 }
 
 /// Withdraw an article
@@ -246,10 +255,12 @@ pub(super) async fn unpublish_article(
     Query(options): Query<WriteOptions>,
     MaybeJson(unpublish): MaybeJson<Unpublish>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (actor, now) = (caller.actor(), app.clock.now());
-    moves::moved(&app, actor, options, id, move |tx, row| {
+    let (actor, now, state) = (caller.actor(), app.clock.now(), app.clone());
+    moves::moved_with_warnings(&app, actor, options, id, move |tx, row| {
+        let warning = linked_from::warning(tx, &state.config, &row)?;
         let successor = publishing::successor(tx, id, unpublish.successor.as_deref())?;
-        publishing::unpublish(tx, row, successor, actor, now)
+        let row = publishing::unpublish(tx, row, successor, actor, now)?;
+        Ok((row, warning.into_iter().collect()))
     })
     .await
 }

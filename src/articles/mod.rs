@@ -8,6 +8,7 @@
 
 mod assemble;
 mod bulk;
+mod checks;
 mod conflict;
 mod correction;
 mod delivery;
@@ -17,6 +18,7 @@ mod filters;
 mod history;
 pub(crate) mod import;
 mod lifecycle;
+mod linked_from;
 mod manage;
 mod mirroring;
 mod model;
@@ -44,6 +46,7 @@ use crate::http::{Operations, Problem};
 /// The operations of this feature.
 pub(crate) fn operations() -> Operations {
     use self::bulk::__path_bulk_articles;
+    use self::checks::__path_check_article;
     use self::correction::__path_correct_article;
     use self::delivery::{__path_get_article, __path_list_articles, __path_list_related_articles};
     use self::manage::{
@@ -84,6 +87,7 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_diff_revisions, revisions::diff_revisions)
         .operation(__path_name_revision, revisions::name_revision)
         .operation(__path_restore_revision, revisions::restore_revision)
+        .operation(__path_check_article, checks::check_article)
         .operation(__path_bulk_articles, bulk::bulk_articles)
         .operation(__path_render_text, rendering::render_text)
         .operation(__path_list_preview_links, previews::list_preview_links)

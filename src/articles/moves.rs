@@ -13,7 +13,7 @@ use crate::auth::{Actor, Caller, EditArticles, ReviewArticles};
 use crate::changes::record;
 use crate::db::{Document, Timestamp, Tx};
 use crate::http::problem::IN_USE;
-use crate::http::{Body, Json, MaybeJson, Path, Problem, Query, Versioned, WriteOptions};
+use crate::http::{Body, Json, MaybeJson, Path, Problem, Query, Versioned, Warning, WriteOptions};
 use crate::state::App;
 
 /// What whoever decides should know.
@@ -170,14 +170,27 @@ pub(super) async fn moved(
     id: ArticleId,
     step: impl FnOnce(&mut Tx<'_>, ArticleRow) -> Result<ArticleRow, Problem> + Send + 'static,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
+    moved_with_warnings(app, actor, options, id, move |tx, row| Ok((step(tx, row)?, Vec::new()))).await
+}
+
+/// The same, with warnings in the answer.
+pub(super) async fn moved_with_warnings(
+    app: &Data<App>,
+    actor: Actor,
+    options: WriteOptions,
+    id: ArticleId,
+    step: impl FnOnce(&mut Tx<'_>, ArticleRow) -> Result<(ArticleRow, Vec<Warning>), Problem> + Send + 'static,
+) -> Result<Versioned<WorkingCopy>, Problem> {
     let state = app.clone();
     let (working_copy, row_version) = app
         .write(actor, options.validate_only, move |tx| {
             let row = store::editable(tx, id, actor)?;
             let seen_version = row.row_version;
-            let row = step(tx, row)?;
+            let (row, warnings) = step(tx, row)?;
             let row_version = if options.validate_only { seen_version } else { row.row_version };
-            Ok((working_copy::load(tx, &state.config, row)?, row_version))
+            let mut working_copy = working_copy::load(tx, &state.config, row)?;
+            working_copy.warnings = warnings;
+            Ok((working_copy, row_version))
         })
         .await?;
     Ok(Versioned::new(working_copy::with_html(app, working_copy).await?, row_version))

@@ -137,6 +137,7 @@ pub(super) fn put(
     published::put(tx, &public, body)?;
     history::settle(tx, row.id, number)?;
     store::write_pinned_references(tx, row.id, "published", Some(&content))?;
+    store::write_published_links(tx, row.id, Some(&content))?;
     let review = row.review.filter(|_| row.revision != number);
     let row = ArticleRow {
         row_version: row.row_version + 1,
@@ -218,6 +219,7 @@ pub(super) fn withdraw(
         &WithdrawnRow { article_id: row.id, slug: slug.clone(), withdrawn_at: now, successor_id },
     )?;
     store::write_pinned_references(tx, row.id, "published", None)?;
+    store::write_published_links(tx, row.id, None)?;
     let row = ArticleRow { row_version: row.row_version + 1, published_revision: None, withdrawn_at: Some(now), ..row };
     store::update(tx, &row)?;
     record(tx, &event(&row, who, "article.unpublish", now, Some(PublicChange::removed(slug))))?;

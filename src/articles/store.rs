@@ -256,12 +256,39 @@ fn write_references(tx: &mut Tx<'_>, id: ArticleId, content: &Content) -> Result
     let categories = content.category_ids().into_iter().map(|id| ("category", id.bytes()));
     let reviewer = content.reviewer_id().into_iter().map(|id| ("reviewer", id.bytes()));
     let tags = content.tags.iter().map(|tag| ("tag", tag.as_bytes().to_vec()));
-    let references: Vec<_> = authors.chain(categories).chain(reviewer).chain(tags).collect();
+    let links = link_references(LINK, content);
+    let references: Vec<_> = authors.chain(categories).chain(reviewer).chain(tags).chain(links).collect();
     insert_references(tx, id, references)
 }
 
-/// What names somebody beside the working copy: the public revision and the one that comes out.
-const PINNED: [&str; 2] = ["published", "scheduled"];
+/// The kind of reference of a link in a working copy.
+pub(super) const LINK: &str = "link";
+/// The kind of reference of a link in what is public.
+pub(super) const PUBLISHED_LINK: &str = "published_link";
+
+/// What names something beside the working copy: the public revision and the one that comes out.
+const PINNED: [&str; 3] = ["published", "scheduled", PUBLISHED_LINK];
+
+/// Where a link leads, as references hold it.
+pub(super) fn link_target(target: &str) -> Vec<u8> {
+    target.as_bytes().to_vec()
+}
+
+fn link_references(kind: &'static str, content: &Content) -> Vec<(&'static str, Vec<u8>)> {
+    text::link_targets(&content.body_markdown).iter().map(|target| (kind, link_target(target))).collect()
+}
+
+/// Remembers where what is public links to; nowhere where it is not public any more.
+pub(super) fn write_published_links(tx: &mut Tx<'_>, id: ArticleId, content: Option<&Content>) -> Result<(), Problem> {
+    let of_article = article_references::table.filter(article_references::article_id.eq(id));
+    diesel::delete(of_article.filter(article_references::kind.eq(PUBLISHED_LINK))).execute(&mut **tx)?;
+    insert_references(tx, id, content.map(|content| link_references(PUBLISHED_LINK, content)).unwrap_or_default())
+}
+
+/// Whether the working copy of any article has a slug.
+pub(super) fn is_slug_of_any(conn: &mut Conn, slug: &str) -> Result<bool, Problem> {
+    Ok(diesel::select(diesel::dsl::exists(articles::table.filter(articles::slug.eq(slug)))).get_result(conn)?)
+}
 
 /// Remembers whom a pinned revision names, so that they count as in use; none where it is not pinned any more.
 pub(super) fn write_pinned_references(

@@ -3,6 +3,7 @@
 //! Each setting is one row of [`SETTINGS`]: its variable, its flag, its default and what is allowed.
 //! The environment (with `.env`) gives values, flags win. A test keeps `.env.example` in step.
 
+mod checks;
 mod network;
 mod settings;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
+pub use self::checks::Check;
 pub use self::network::Network;
 pub use self::settings::{SETTINGS, Setting};
 use crate::auth::Role;
@@ -110,6 +112,10 @@ pub struct Config {
     pub redeem_url: String,
     /// How mail is sent, where it is.
     pub mail: Option<MailServer>,
+    /// The quality checks that refuse a publication.
+    pub blocking_checks: Vec<Check>,
+    /// After how many days an article should be checked by an expert again.
+    pub review_days: i64,
     /// How many revisions of an article are kept, beside those that something points at; none for all.
     pub most_revisions: Option<u32>,
     /// For how many seconds delivery answers are fresh.
@@ -186,6 +192,8 @@ impl Config {
             trusted_proxies: source.read("COPYDESK_TRUSTED_PROXIES", networks)?.unwrap_or_default(),
             redeem_url: source.read("COPYDESK_REDEEM_URL", base_url)?.unwrap_or_else(|| format!("{public_url}/redeem")),
             mail: source.mail()?,
+            blocking_checks: source.read("COPYDESK_BLOCKING_CHECKS", checks)?.unwrap_or_default(),
+            review_days: source.read("COPYDESK_REVIEW_DAYS", |text| in_range(text, 1, 36_500))?.unwrap_or(730),
             most_revisions: source.most_revisions()?,
             cache_max_age: source.read("COPYDESK_CACHE_MAX_AGE", |text| in_range(text, 0, 86_400))?.unwrap_or(0),
             workers: source
@@ -268,6 +276,11 @@ impl Source<'_> {
 
 fn roles(text: &str) -> Option<Vec<Role>> {
     if text == "none" { Some(Vec::new()) } else { text.split(',').map(|name| Role::from_name(name.trim())).collect() }
+}
+
+fn checks(text: &str) -> Option<Vec<Check>> {
+    let check = |name: &str| Check::ALL.iter().copied().find(|check| check.name() == name.trim());
+    if text == "none" { Some(Vec::new()) } else { text.split(',').map(check).collect() }
 }
 
 fn networks(text: &str) -> Option<Vec<Network>> {
@@ -376,6 +389,8 @@ mod tests {
             ("COPYDESK_TRUSTED_PROXIES", "10.0.0.0/33"),
             ("COPYDESK_RATE_LIMITS", "maybe"),
             ("COPYDESK_MOST_REVISIONS", "0"),
+            ("COPYDESK_BLOCKING_CHECKS", "missing_alt,spelling"),
+            ("COPYDESK_REVIEW_DAYS", "0"),
             ("COPYDESK_SIGN_IN_UNUSED_MINUTES", "0"),
             ("COPYDESK_MAIL_FROM", "nobody"),
             ("DATABASE_URL", "postgres://localhost/db"),

@@ -221,6 +221,22 @@ pub static SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        variable: "COPYDESK_BLOCKING_CHECKS",
+        flag: "blocking-checks",
+        help: "The quality checks that keep an article from being published; the others only tell",
+        default: "none",
+        allowed: "checks separated by commas: missing_alt, heading_skip, empty_link, long_seo_title, long_seo_description, broken_link, link_to_not_public, overdue_review",
+        secret: false,
+    },
+    Setting {
+        variable: "COPYDESK_REVIEW_DAYS",
+        flag: "review-days",
+        help: "After how many days an expert should look at an article again",
+        default: "730",
+        allowed: "whole days from 1 to 36500",
+        secret: false,
+    },
+    Setting {
         variable: "COPYDESK_CACHE_MAX_AGE",
         flag: "cache-max-age",
         help: "For how many seconds caches may hold delivery answers without asking",

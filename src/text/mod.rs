@@ -17,6 +17,7 @@
 //! cell of its own.
 
 mod balance;
+mod inspect;
 mod language;
 mod links;
 mod markdown;
@@ -35,9 +36,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub(crate) use inspect::{Inspection, inspect, link_targets};
 pub(crate) use language::canonical_language;
 pub(crate) use links::{link_articles_html, link_articles_markdown};
 pub(crate) use plain_text::{excerpt, reading_minutes};
+pub(crate) use policy::article_id;
 pub(crate) use removed::Removed;
 pub(crate) use slug::{is_slug, slug, sort_key};
 

@@ -194,7 +194,7 @@ fn judge_url<'a>(value: &'a str, schemes: &[&str]) -> Verdict<'a> {
 }
 
 /// Reads `article:<uuid>` (hyphenated, either case); nothing may follow the id.
-pub(super) fn article_id(url: &str) -> Option<Uuid> {
+pub(crate) fn article_id(url: &str) -> Option<Uuid> {
     let scheme = url.get(..8)?;
     let id = url.get(8..)?;
     if !scheme.eq_ignore_ascii_case("article:") || id.len() != 36 {

@@ -19,6 +19,7 @@ mod accounts;
 mod api_keys;
 mod articles;
 mod bulk;
+mod checks;
 mod command_line;
 mod correction;
 mod delivery;

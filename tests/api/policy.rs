@@ -59,6 +59,7 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("diff_revisions", WRITERS),
     ("name_revision", WRITERS),
     ("restore_revision", WRITERS),
+    ("check_article", WRITERS),
     ("bulk_articles", WRITERS),
     ("render_text", WRITERS),
     ("list_preview_links", WRITERS),
