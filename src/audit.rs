@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::{ApiKeyId, Caller, ReadAudit};
-use crate::changes::SubjectKind;
+use crate::changes::{SubjectKind, chain};
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Id, Timestamp};
 use crate::http::{Found, ListOf, ListQuery, Managed, Operations, Problem, SortKind, SortValue, Sorted, page};
@@ -133,7 +133,6 @@ struct AuditRow {
     subject_kind: String,
     subject_id: Option<AnyId>,
     count: i64,
-    #[cfg(test)]
     hash: Vec<u8>,
 }
 
@@ -208,62 +207,63 @@ fn matching(filters: &ListAuditEvents) -> List {
     list
 }
 
+/// How many events a verification holds in memory.
+const BATCH: i64 = 1000;
+
+impl AuditRow {
+    /// The hash that the row must have, as [`crate::changes::record`] makes it.
+    fn expected_hash(&self, previous: &[u8]) -> Vec<u8> {
+        let bytes = |id: Option<Uuid>| id.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+        chain(
+            previous,
+            &[
+                &self.id.bytes(),
+                &self.at.unix_millis().to_be_bytes(),
+                self.actor_kind.as_bytes(),
+                &bytes(self.actor_id.map(Id::uuid)),
+                &bytes(self.api_key_id.map(Id::uuid)),
+                self.action.as_bytes(),
+                self.subject_kind.as_bytes(),
+                &bytes(self.subject_id.map(Id::uuid)),
+                &self.count.to_be_bytes(),
+            ],
+        )
+    }
+}
+
+/// Recomputes every hash: how many events there are up to the first whose hash is not the one that it must be, and the
+/// position of that.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn verify(conn: &mut Conn) -> Result<(u64, Option<i64>), Problem> {
+    let (mut previous, mut position, mut seen) = (Vec::new(), i64::MIN, 0);
+    loop {
+        let rows: Vec<AuditRow> = audit_events::table
+            .filter(audit_events::position.gt(position))
+            .order(audit_events::position)
+            .limit(BATCH)
+            .select(AuditRow::as_select())
+            .load(conn)?;
+        let Some(last) = rows.last() else { return Ok((seen, None)) };
+        position = last.position;
+        for row in rows {
+            if row.hash != row.expected_hash(&previous) {
+                return Ok((seen, Some(row.position)));
+            }
+            previous = row.hash;
+            seen += 1;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::UserId;
-    use crate::changes::chain;
     use crate::changes::{Event, Who, record};
     use crate::clock::Clock;
     use crate::db::Db;
-
-    /// How many events a verification holds in memory.
-    const BATCH: i64 = 1000;
-
-    impl AuditRow {
-        /// The hash that the row must have, as [`crate::changes::record`] makes it.
-        fn expected_hash(&self, previous: &[u8]) -> Vec<u8> {
-            let bytes = |id: Option<Uuid>| id.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
-            chain(
-                previous,
-                &[
-                    &self.id.bytes(),
-                    &self.at.unix_millis().to_be_bytes(),
-                    self.actor_kind.as_bytes(),
-                    &bytes(self.actor_id.map(Id::uuid)),
-                    &bytes(self.api_key_id.map(Id::uuid)),
-                    self.action.as_bytes(),
-                    self.subject_kind.as_bytes(),
-                    &bytes(self.subject_id.map(Id::uuid)),
-                    &self.count.to_be_bytes(),
-                ],
-            )
-        }
-    }
-
-    /// Recomputes every hash; the position of the first event whose hash is not the one that it must be.
-    ///
-    /// # Errors
-    /// What the database says.
-    fn verify(conn: &mut Conn) -> Result<Option<i64>, Problem> {
-        let (mut previous, mut position) = (Vec::new(), i64::MIN);
-        loop {
-            let rows: Vec<AuditRow> = audit_events::table
-                .filter(audit_events::position.gt(position))
-                .order(audit_events::position)
-                .limit(BATCH)
-                .select(AuditRow::as_select())
-                .load(conn)?;
-            let Some(last) = rows.last() else { return Ok(None) };
-            position = last.position;
-            for row in rows {
-                if row.hash != row.expected_hash(&previous) {
-                    return Ok(Some(row.position));
-                }
-                previous = row.hash;
-            }
-        }
-    }
 
     async fn with_three_events() -> (tempfile::TempDir, Db) {
         let dir = tempfile::tempdir().unwrap();
@@ -289,7 +289,7 @@ mod tests {
     /// Does what only someone with the database file can do, and says which event is broken then.
     async fn broken_after(sql: &'static str) -> Option<i64> {
         let (_dir, db) = with_three_events().await;
-        assert_eq!(db.read(verify).await.unwrap(), None);
+        assert_eq!(db.read(verify).await.unwrap(), (3, None));
         db.write(move |tx| {
             diesel::sql_query("DROP TRIGGER audit_events_no_update").execute(&mut **tx)?;
             diesel::sql_query(sql).execute(&mut **tx)?;
@@ -297,6 +297,7 @@ mod tests {
         })
         .await
         .unwrap()
+        .1
     }
 
     #[tokio::test]

@@ -297,6 +297,17 @@ pub fn last(
     Ok(found.map(|(at, who)| (at, who.and_then(|bytes| Uuid::from_slice(&bytes).ok()))))
 }
 
+/// Whether the content version is the position of the last change, a sentence where it is not.
+///
+/// # Errors
+/// What the database says.
+pub fn verify(conn: &mut Conn) -> Result<Vec<String>, Problem> {
+    let version: i64 = content_version::table.select(content_version::version).first(conn)?;
+    let last: Option<i64> = changes::table.select(diesel::dsl::max(changes::version)).first(conn)?;
+    let last = last.unwrap_or_default();
+    Ok((version != last).then(|| format!("it is {version}, and the last change is {last}")).into_iter().collect())
+}
+
 /// SHA-256 over the previous hash and the fields, each with its length, so that no two rows look alike.
 pub fn chain(previous: &[u8], fields: &[&[u8]]) -> Vec<u8> {
     let mut hasher = Sha256::new();

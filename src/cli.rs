@@ -1,8 +1,9 @@
 //! The command line: what each command takes and does.
 //!
 //! Results go to standard output, words about them to standard error. The server holds a lock in the data
-//! directory: `user` and `openapi` work beside it, `generate` and `migrate` refuse and say who holds it.
+//! directory: `user`, `keys`, `check` and `openapi` work beside it, `generate` and `migrate` refuse and say who holds it.
 
+mod check;
 mod commands;
 mod lock;
 mod user;
@@ -42,6 +43,9 @@ enum Command {
     /// Run the migrations that are due, and nothing else.
     #[command(after_help = "Example:\n  copydesk migrate --data-dir /var/lib/copydesk")]
     Migrate,
+    /// Look whether the data is whole; works beside a running server.
+    #[command(after_help = "Example:\n  copydesk check --data-dir /var/lib/copydesk")]
+    Check,
     /// Print the `OpenAPI` document.
     #[command(after_help = "Example:\n  copydesk openapi > openapi.json")]
     Openapi,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal;
 
-use super::{Command, KeysCommand, lock, tell, user};
+use super::{Command, KeysCommand, check, lock, tell, user};
 use crate::auth::files::make_private_dir;
 use crate::auth::keys;
 use crate::changes::{Event, SubjectKind, Who, record};
@@ -34,6 +34,7 @@ pub(super) fn run(command: Command, config: Config) -> Result<(), String> {
             tell(&format!("The database {} is up to date.", config.database.display()));
             Ok(())
         }
+        Command::Check => runtime.block_on(check::run(&config)),
         Command::Openapi => print(&server::openapi_json().map_err(|error| error.to_string())?),
         Command::Generate { articles } => runtime.block_on(generate_articles(config, articles)),
     }

@@ -290,6 +290,14 @@ impl Db {
     }
 }
 
+/// What is wrong with the file itself and with what its rows refer to, a sentence each.
+///
+/// # Errors
+/// Where the database can't be read.
+pub fn check_file(conn: &mut Conn) -> Result<Vec<String>, Error> {
+    sqlite::check_file(conn)
+}
+
 /// How a door opens a connection anew after a panic has left one in an unknown state.
 fn opener(file: &Path, access: sqlite::Access) -> impl Fn() -> Result<Conn, Error> + Send + Sync + 'static {
     let file = file.to_owned();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{Conn, Error};
@@ -90,6 +91,29 @@ fn identity(path: &Path) -> std::io::Result<Option<(u64, u64)>> {
     std::fs::metadata(path).map(|_| None)
 }
 
+#[derive(QueryableByName)]
+struct Finding {
+    #[diesel(sql_type = Text)]
+    integrity_check: String,
+}
+
+#[derive(QueryableByName)]
+struct Dangling {
+    #[diesel(sql_type = Text)]
+    table: String,
+    #[diesel(sql_type = Text)]
+    parent: String,
+}
+
+/// What `SQLite` itself finds wrong with the file, and rows that refer to what is not there.
+pub(super) fn check_file(conn: &mut Conn) -> Result<Vec<String>, Error> {
+    let findings: Vec<Finding> = diesel::sql_query("PRAGMA integrity_check").load(conn)?;
+    let dangling: Vec<Dangling> = diesel::sql_query("PRAGMA foreign_key_check").load(conn)?;
+    let findings = findings.into_iter().map(|one| one.integrity_check).filter(|text| text != "ok");
+    let dangling = dangling.into_iter().map(|one| format!("a row of {} refers to no row of {}", one.table, one.parent));
+    Ok(findings.chain(dangling).collect())
+}
+
 /// How many migrations are due.
 pub(super) fn pending(conn: &mut Conn) -> Result<usize, Error> {
     let pending = conn.pending_migrations(MIGRATIONS).map(|all| all.len());
@@ -107,7 +131,7 @@ pub(super) fn migrate(conn: &mut Conn) -> Result<Vec<String>, Error> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use diesel::sql_types::{BigInt, Text};
+    use diesel::sql_types::BigInt;
 
     use super::*;
 

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use totp_rs::{Builder, Secret};
@@ -35,7 +37,7 @@ fn run_with_input(dir: &Path, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn create_user(dir: &Path, email: &str) -> Output {
+pub(crate) fn create_user(dir: &Path, email: &str) -> Output {
     let arguments = ["user", "create", "--email", email, "--name", "Ada", "--role", "editor", "--password-stdin"];
     run_with_input(dir, &arguments, &format!("{PASSWORD}\n"))
 }
@@ -45,7 +47,7 @@ fn words(output: &Output) -> String {
 }
 
 /// What a command that must succeed has printed.
-fn printed(dir: &Path, arguments: &[&str]) -> String {
+pub(crate) fn printed(dir: &Path, arguments: &[&str]) -> String {
     let output = run(dir, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", words(&output));
     String::from_utf8(output.stdout).unwrap()
@@ -124,6 +126,15 @@ impl Server {
         let (status, answer) = self.request("POST", "/api/v1/auth/login", Some(&body));
         assert_eq!(status, 200, "{answer}");
         serde_json::from_str::<Value>(&answer).unwrap()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// An own API key with the role editor.
+    pub(crate) fn own_api_key(&self, email: &str) -> String {
+        let body = json!({ "name": "A program", "role": "editor", "current_password": PASSWORD });
+        let token = authorization(&self.token(email, PASSWORD));
+        let (status, answer) = self.request_with(&token, "POST", "/api/v1/auth/me/api-keys", Some(&body));
+        assert_eq!(status, 201, "{answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()["key"].as_str().unwrap().to_owned()
     }
 
     fn redeem(&self, link: &str, password: &str) -> u16 {
@@ -402,6 +413,35 @@ fn the_sample_content_is_added_once() {
     let again = Server::start(dir.path(), &["--demo"]);
     assert!(again.greeting.contains("already"), "{}", again.greeting);
     assert_eq!(again.get("/api/v1/articles?language=*&page=1")["page"]["total_items"], number);
+}
+
+#[test]
+fn a_check_says_that_all_is_well_or_what_is_wrong() {
+    let dir = directory();
+    let told = printed(dir.path(), &["check"]);
+    assert_eq!(told.lines().filter(|line| line.contains(" ok")).count(), 4, "an empty directory: {told}");
+    let server = Server::start(dir.path(), &["--demo"]);
+    let told = printed(dir.path(), &["check"]);
+    assert!(told.contains("database file    ok") && told.contains("articles         ok"), "{told}");
+    drop(server);
+    let database = dir.path().join("data/copydesk.db");
+    let mut connection = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
+    for (sql, part) in [
+        (
+            "UPDATE published_articles SET slug = 'other' WHERE slug = (SELECT min(slug) FROM published_articles)",
+            "articles",
+        ),
+        ("UPDATE published_counts SET articles = articles + 1 WHERE kind = 'all'", "the count of all"),
+        ("UPDATE content_version SET version = version + 1", "content version  WRONG"),
+        ("DELETE FROM revisions WHERE article_id = (SELECT max(id) FROM articles)", "is not there"),
+        ("DELETE FROM audit_events WHERE position = 2", "event 3 was altered"),
+    ] {
+        connection.batch_execute(sql).unwrap();
+        let output = run(dir.path(), &["check"]);
+        let told = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(!output.status.success() && told.contains(part), "{sql}: {told}{}", words(&output));
+        assert!(words(&output).contains("must be"), "{}", words(&output));
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod bulk;
 mod checks;
 mod command_line;
 mod correction;
+mod crash;
 mod delivery;
 mod idempotency;
 mod lifecycle;
