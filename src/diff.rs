@@ -154,6 +154,11 @@ fn leaves(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Leaf> 
     found
 }
 
+/// What has an address, as an image has, is told as one: its other members are about what is there.
+fn is_one_thing(members: &Map<String, Value>) -> bool {
+    members.contains_key("url")
+}
+
 fn compare(at: &str, before: &Map<String, Value>, after: &Map<String, Value>, found: &mut Vec<Leaf>) {
     let mut names: Vec<&String> =
         before.keys().chain(after.keys().filter(|name| !before.contains_key(*name))).collect();
@@ -162,7 +167,11 @@ fn compare(at: &str, before: &Map<String, Value>, after: &Map<String, Value>, fo
         let pointer = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
         match (before.get(name), after.get(name)) {
             (former, latter) if former == latter => {}
-            (Some(Value::Object(former)), Some(Value::Object(latter))) => compare(&pointer, former, latter, found),
+            (Some(Value::Object(former)), Some(Value::Object(latter)))
+                if !is_one_thing(former) && !is_one_thing(latter) =>
+            {
+                compare(&pointer, former, latter, found);
+            }
             (former, latter) => found.push(Leaf { pointer, before: former.cloned(), after: latter.cloned() }),
         }
     }
@@ -226,6 +235,14 @@ mod tests {
         let merged = super::merge(&base, &own, &other).merged.unwrap();
         let both = json!({ "title": "C", "seo": { "title": "S", "no_index": true }, "tags": ["x"] });
         assert_eq!(Value::Object(merged), both);
+    }
+
+    #[test]
+    fn an_image_is_one_thing() {
+        let image = |url: &str, alt: &str| object(json!({ "hero_image": { "url": url, "alt": alt } }));
+        let (base, own, other) = (image("/a", "A"), image("/a", "An A"), image("/b", "A"));
+        let merge = super::merge(&base, &own, &other);
+        assert_eq!((merge.conflicts, merge.merged), (vec!["/hero_image".to_owned()], None));
     }
 
     #[test]

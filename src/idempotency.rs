@@ -3,13 +3,13 @@
 //!
 //! That a request was done is stored in its own transaction, so neither a crash nor a client that vanishes can come
 //! between; how it was answered is added right after. That one runs is known in memory alone, so nothing stays stuck.
-//! Failures are not kept: they changed nothing. An answer that holds a secret is not kept either, only where its
+//! Failures that changed nothing are not kept. An answer that holds a secret is not kept either, only where its
 //! resource is. A body is compared by an HMAC whose key is not in the database.
 
 mod store;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -43,13 +43,26 @@ tokio::task_local! {
     static REQUEST: Arc<Keyed>;
 }
 
-/// The keyed requests that run.
+/// After how many bytes of new answers the bounds are looked after.
+const BYTES_BETWEEN: usize = 8 * 1024 * 1024;
+
+/// The keyed requests that run, and how many bytes of answers were kept since the bounds were looked after.
 #[derive(Debug, Default)]
-pub struct Running(Mutex<HashSet<Hash>>);
+pub struct Running(Mutex<HashSet<Hash>>, AtomicUsize);
 
 impl Running {
     fn begin(&self, hash: Hash) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(hash)
+    }
+
+    /// Whether the bounds should be looked after with this answer.
+    fn is_due(&self, row: &store::Row) -> bool {
+        let bytes = row.body.as_ref().map_or(0, Vec::len);
+        let is_due = self.1.fetch_add(bytes, Ordering::Relaxed) + bytes > BYTES_BETWEEN;
+        if is_due {
+            self.1.store(0, Ordering::Relaxed);
+        }
+        is_due
     }
 
     fn end(&self, hash: &Hash) {
@@ -63,6 +76,7 @@ pub struct Keyed {
     caller: Actor,
     hash: Hash,
     fingerprint: Mutex<Hash>,
+    /// Whether something was written on behalf of it.
     recorded: AtomicBool,
     now: Timestamp,
 }
@@ -93,6 +107,7 @@ impl Keyed {
             hash: self.hash.to_vec(),
             fingerprint: self.fingerprint().to_vec(),
             caller_id: self.caller.user.bytes(),
+            role: self.caller.role.name().to_owned(),
             created_at: self.now,
             location,
             status: answer.as_ref().map(|answer| i64::from(answer.status)),
@@ -118,8 +133,7 @@ pub async fn pass(
     let (Some(key), Some(app)) = (key, request.app_data::<web::Data<App>>().cloned()) else {
         return next.call(request).await;
     };
-    // What is only tried out changes nothing, however often it is sent.
-    if request.method() != actix_web::http::Method::POST || request.query_string().contains("validate_only=true") {
+    if request.method() != actix_web::http::Method::POST {
         return next.call(request).await;
     }
     // Who may not call is refused by the handler, and no body is read for them.
@@ -175,14 +189,16 @@ async fn begin(
             let detail = "This key was used for another request to this address; take a new key for a new request.";
             Err(Problem::new(&IDEMPOTENCY_KEY_REUSED, detail))
         }
+        // What was answered to another role may not be this one's to see.
+        Some(row) if row.role != caller.role.name() => repeated(store::Row { body: None, ..row }).map(Begun::Repeated),
         Some(row) => repeated(row).map(Begun::Repeated),
     }
 }
 
-/// A key belongs to a caller in its present role, and to an address.
+/// A key belongs to a caller and to an address.
 fn key_hash(caller: Actor, path: &str, key: &[u8]) -> Hash {
     let mut hasher = Sha256::new();
-    for part in [caller.user.bytes().as_slice(), caller.role.name().as_bytes(), path.as_bytes(), key] {
+    for part in [caller.user.bytes().as_slice(), path.as_bytes(), key] {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
@@ -226,12 +242,9 @@ async fn finish(
     keyed: &Keyed,
     response: ServiceResponse<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let db = keyed.app.db.clone();
-    if !response.status().is_success() {
-        if keyed.recorded.load(Ordering::Acquire) {
-            let hash = keyed.hash.to_vec();
-            told(db.write(move |tx| store::delete(tx, &hash)).await);
-        }
+    // What failed before its commit left no record. What failed after it has one, without an answer: it was done. And
+    // what writes nothing may be done again.
+    if !response.status().is_success() || !keyed.recorded.load(Ordering::Acquire) {
         return Ok(response);
     }
     let (request, response) = response.into_parts();
@@ -247,7 +260,12 @@ async fn finish(
         Err(body) => (None, body),
     };
     let row = keyed.row(location, answer);
-    told(db.write(move |tx| store::put(tx, row)).await);
+    let (prunes, now) = (keyed.app.running.is_due(&row), keyed.now);
+    let kept = keyed.app.db.write(move |tx| {
+        store::put(tx, row)?;
+        if prunes { store::prune(tx, now) } else { Ok(()) }
+    });
+    told(kept.await);
     Ok(ServiceResponse::new(request, response.set_body(body)))
 }
 

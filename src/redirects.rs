@@ -46,7 +46,7 @@ pub struct RedirectContent {
     #[schema(
         min_length = 1,
         max_length = 1000,
-        pattern = "^/([A-Za-z0-9._~!&()+,=@%-][A-Za-z0-9._~!&()+,=@%/-]*)?$",
+        pattern = "^/(([A-Za-z0-9._~!&()+,=@-]|%[0-9A-Fa-f]{2})([A-Za-z0-9._~!&()+,=@/-]|%[0-9A-Fa-f]{2})*)?$",
         example = "/help-line"
     )]
     pub from: String,
@@ -54,7 +54,7 @@ pub struct RedirectContent {
     #[schema(
         min_length = 1,
         max_length = 2000,
-        pattern = r#"^(https?://[^\s/"'\\<>^`{|}]|/([^\s/"'\\<>^`{|}]|$))[^\s"'\\<>^`{|}]*$"#,
+        pattern = r#"^(https?://[^\x00-\x20\x7F/"'\\<>^`{|}]|/([^\x00-\x20\x7F/"'\\<>^`{|}]|$))[^\x00-\x20\x7F"'\\<>^`{|}]*$"#,
         example = "/contact"
     )]
     pub to: String,
@@ -194,10 +194,11 @@ pub(crate) async fn create_redirect(
     Query(options): Query<WriteOptions>,
     draft: Draft<RedirectContent>,
 ) -> Result<Created<ManagedRedirect>, Problem> {
-    let (who, now, id) = (caller.who(), app.clock.now(), RedirectId::generate());
+    let (who, now, id, state) = (caller.who(), app.clock.now(), RedirectId::generate(), app.clone());
     let redirect = app
         .write(caller.actor(), options.validate_only, move |tx| {
-            let Drafted { content, warnings, .. } = draft.create(|content| store::faults(tx, content))?;
+            let Drafted { content, warnings, .. } =
+                draft.create(|content| store::faults(tx, &state.config, id, content))?;
             Ok(store::insert(tx, id, content, who, now)?.managed(warnings))
         })
         .await?;
@@ -220,14 +221,14 @@ pub(crate) async fn update_redirect(
     if_match: IfMatch,
     patch: MergePatch<RedirectContent>,
 ) -> Result<Versioned<ManagedRedirect>, Problem> {
-    let (who, now) = (caller.who(), app.clock.now());
+    let (who, now, state) = (caller.who(), app.clock.now(), app.clone());
     let (redirect, row_version) = app
         .write(caller.actor(), options.validate_only, move |tx| {
             let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
             if_match.check(row.row_version)?;
             let (seen_version, answer) = (row.row_version, row.clone().managed(Vec::new()));
             let Drafted { content, warnings, .. } =
-                patch.apply(&row.content.0, &answer, |content| store::faults(tx, content))?;
+                patch.apply(&row.content.0, &answer, |content| store::faults(tx, &state.config, id, content))?;
             let row: RedirectRow = store::save(tx, row, content, who, now)?;
             let row_version = if options.validate_only { seen_version } else { row.row_version };
             Ok((row.managed(warnings), row_version))

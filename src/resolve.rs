@@ -169,6 +169,16 @@ pub(crate) fn slug_in<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     text::is_slug(slug).then_some(slug)
 }
 
+/// The path of an address on the public site.
+pub(crate) fn path_on_site<'t>(config: &Config, target: &'t str) -> Option<&'t str> {
+    let path = match target.strip_prefix(&config.site_url) {
+        Some(path) => path,
+        None => target,
+    };
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    (path.starts_with('/') && !path.starts_with("//")).then_some(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

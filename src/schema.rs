@@ -288,6 +288,7 @@ table! {
         hash -> Binary,
         fingerprint -> Binary,
         caller_id -> Binary,
+        role -> Text,
         created_at -> BigInt,
         location -> Nullable<Text>,
         status -> Nullable<BigInt>,

@@ -164,16 +164,30 @@ pub(crate) fn made_from(
     mut is_taken: impl FnMut(&str) -> Result<bool, Problem>,
 ) -> Result<String, Problem> {
     let base = text::slug(name).unwrap_or_else(|| fallback.to_owned());
-    let mut candidate = base.clone();
-    let mut number = 2_u32;
-    while is_taken(&candidate)? {
+    if !is_taken(&base)? {
+        return Ok(base);
+    }
+    let numbered = |number: u32| {
         let suffix = format!("-{number}");
         let mut cut = base.clone();
         cut.truncate(120 - suffix.len());
-        candidate = format!("{}{suffix}", cut.trim_end_matches('-'));
-        number += 1;
+        format!("{}{suffix}", cut.trim_end_matches('-'))
+    };
+    // Where many have the same name, the numbers are not tried one by one: they double until one is free, and the
+    // first free one behind those that are taken is looked for in between.
+    let (mut taken, mut free) = (1, 2);
+    while is_taken(&numbered(free))? {
+        (taken, free) = (free, free.saturating_mul(2));
     }
-    Ok(candidate)
+    while free - taken > 1 {
+        let middle = taken + (free - taken) / 2;
+        if is_taken(&numbered(middle))? {
+            taken = middle;
+        } else {
+            free = middle;
+        }
+    }
+    Ok(numbered(free))
 }
 
 /// The slug belongs to another resource; `holder` is null where the caller may not see it.

@@ -6,6 +6,8 @@ CREATE TABLE idempotency_keys (
     -- HMAC of the body, whose key is not in the database: the body may hold a password.
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
     caller_id BLOB NOT NULL,
+    -- The role that the caller had: what was answered may not be another's to see.
+    role TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     -- Where the result is, where the answer said so or is not kept.
     location TEXT,

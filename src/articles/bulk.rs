@@ -3,7 +3,7 @@
 //! What is slow (rendering) is done before the transaction, as far as it can be known there; the operations then run
 //! one after the other, each in a savepoint of its own, with the rules that they have alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::checks;
 use super::editing;
 use super::history::{self, Saving};
+use super::linked_from;
 use super::model::{ArticleId, Content, WorkingCopy};
 use super::moves;
 use super::publishing;
@@ -23,12 +24,17 @@ use crate::auth::{Actor, Caller, EditArticles};
 use crate::config::Config;
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::conditional::version_tag;
-use crate::http::problem::BULK_FAILED;
+use crate::http::problem::{BULK_FAILED, CONFLICT};
 use crate::http::{
     Body, Changes, Draft, Fault, IfMatch, Json, Managed, MergePatch, Problem, Query, Strict, Warning, WriteOptions,
 };
 use crate::state::App;
-use crate::text::{self, Rendered};
+use crate::text::{self, Inspection, Rendered};
+
+/// How long the texts of one request may be together, in bytes.
+const MOST_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// How long a text may be that is rendered while others wait to write, in bytes.
+const MOST_LATE_BYTES: usize = 64 * 1024;
 
 type ArticleDraft = Draft<Content>;
 type ArticleChanges = Changes<Content>;
@@ -239,7 +245,9 @@ pub(super) async fn bulk_articles(
     let mut renderings = HashMap::with_capacity(bodies.len());
     for body in bodies {
         let rendered = app.render(&body).await?;
-        renderings.insert(body, rendered);
+        let html = rendered.html.clone();
+        let inspection = app.renderer.run(move || text::inspect(&html)).await?;
+        renderings.insert(body, (rendered, inspection));
     }
     let results = app
         .write(actor, options.validate_only, move |tx| {
@@ -252,29 +260,44 @@ pub(super) async fn bulk_articles(
 }
 
 /// The texts that will have to be rendered, as far as that can be known before.
+///
+/// # Errors
+/// `422` where they are too long together.
 fn bodies(conn: &mut Conn, operations: &[BulkOperation], actor: Actor) -> Result<Vec<String>, Problem> {
-    let mut bodies = Vec::new();
+    let (mut bodies, mut bytes) = (HashSet::new(), 0);
     for BulkOperation(operation) in operations {
-        match operation {
-            Operation::Create { article } => bodies.extend(article.text("body_markdown").map(str::to_owned)),
-            Operation::Update { changes, .. } => bodies.extend(changes.text("body_markdown").map(str::to_owned)),
-            Operation::Publish { id, revision, .. } => {
-                let may_publish = store::editable(conn, *id, actor).is_ok();
-                if may_publish && let Some(content) = history::content(conn, *id, *revision)? {
-                    bodies.push(content.body_markdown);
-                }
-            }
-            _ => {}
+        let body = match operation {
+            Operation::Create { article } => article.text("body_markdown").map(str::to_owned),
+            // What keeps its body may be published by an operation after this one.
+            Operation::Update { id, changes, .. } => match changes.text("body_markdown") {
+                Some(body) => Some(body.to_owned()),
+                None => body_of(conn, *id, None, actor)?,
+            },
+            Operation::Publish { id, revision, .. } => body_of(conn, *id, Some(*revision), actor)?,
+            _ => None,
+        };
+        let Some(body) = body else { continue };
+        let length = body.len();
+        if bodies.insert(body) {
+            bytes += length;
+        }
+        if bytes > MOST_BODY_BYTES {
+            let message = "The texts of these operations are too long together; send fewer at once.";
+            return Err(Problem::invalid_body(vec![Fault::body("/operations", "too_long", message)]));
         }
     }
-    bodies.sort_unstable();
-    bodies.dedup();
-    Ok(bodies)
+    Ok(bodies.into_iter().collect())
+}
+
+fn body_of(conn: &mut Conn, id: ArticleId, revision: Option<i64>, actor: Actor) -> Result<Option<String>, Problem> {
+    let Ok(row) = store::editable(conn, id, actor) else { return Ok(None) };
+    let content = history::content(conn, id, revision.unwrap_or(row.revision))?;
+    Ok(content.map(|content| content.body_markdown))
 }
 
 struct Runner<'a> {
     config: &'a Config,
-    renderings: HashMap<String, Rendered>,
+    renderings: HashMap<String, (Rendered, Inspection)>,
     actor: Actor,
     strict: Strict,
     saving: Saving,
@@ -290,7 +313,7 @@ impl Runner<'_> {
                 // What is the server's fault ends everything.
                 Err(problem) if !problem.is_clients() => return Err(problem),
                 Err(problem) => {
-                    let problem = problem.beneath(&place);
+                    let problem = placed(problem, &place);
                     failures.extend(faults_of(&problem, &place));
                     results.push(BulkResult::failed(id, &problem));
                 }
@@ -314,24 +337,32 @@ impl Runner<'_> {
                 let updated = self.update(tx, id, &if_match, MergePatch::from(changes));
                 updated.map_err(|problem| problem.beneath("/changes"))
             }
-            Operation::Delete { id, if_match, unpublish } => self.moved(tx, id, 204, |tx, row| {
-                meant(&if_match)?.check(row.row_version)?;
-                publishing::trash(tx, row, unpublish, actor, now)
-            }),
+            Operation::Delete { id, if_match, unpublish } => {
+                let warning = self.warning(tx, id)?;
+                let done = self.moved(tx, id, 204, |tx, row| {
+                    meant(&if_match)?.check(row.row_version)?;
+                    publishing::trash(tx, row, unpublish, actor, now)
+                });
+                done.map(|done| Done { warnings: warning, ..done })
+            }
             Operation::Publish { id, revision, publish_at, unpublish_at, schedule } => {
                 let times = Times { publish_at, unpublish_at, choice: schedule };
                 let revision = publishing::load(tx, id, revision, times, actor, now)?;
-                let rendered = self.rendered(&revision.content.body_markdown);
+                let (rendered, inspection) = self.rendered(&revision.content.body_markdown)?;
                 self.moved(tx, id, 200, |tx, row| {
                     let content = (revision.number, &revision.content);
-                    checks::refuse_blocking(tx, self.config, &row, content, &rendered.html, now)?;
+                    checks::refuse_blocking(tx, self.config, &row, content, &inspection, actor, now)?;
                     publishing::publish(tx, row, revision.with(rendered), times, actor, now)
                 })
             }
-            Operation::Unpublish { id, successor } => self.moved(tx, id, 200, |tx, row| {
-                let successor = publishing::successor(tx, id, successor.as_deref())?;
-                publishing::unpublish(tx, row, successor, actor, now)
-            }),
+            Operation::Unpublish { id, successor } => {
+                let warning = self.warning(tx, id)?;
+                let done = self.moved(tx, id, 200, |tx, row| {
+                    let successor = publishing::successor(tx, id, successor.as_deref())?;
+                    publishing::unpublish(tx, row, successor, actor, now)
+                });
+                done.map(|done| Done { warnings: warning, ..done })
+            }
             Operation::Submit { id, note } => {
                 self.moved(tx, id, 200, |tx, row| moves::submit_for_review(tx, row, note, actor, now))
             }
@@ -343,6 +374,12 @@ impl Runner<'_> {
         }
     }
 
+    /// What links to an article that is about to go.
+    fn warning(&self, tx: &mut Tx<'_>, id: ArticleId) -> Result<Vec<Warning>, Problem> {
+        let row = store::editable(tx, id, self.actor)?;
+        Ok(linked_from::warning(tx, self.config, &row)?.into_iter().collect())
+    }
+
     fn create(&self, tx: &mut Tx<'_>, draft: ArticleDraft) -> Result<Done, Problem> {
         let id = ArticleId::generate();
         let made = self.insert(tx, id, draft).map_err(|problem| problem.beneath("/article"))?;
@@ -351,7 +388,7 @@ impl Runner<'_> {
 
     fn insert(&self, tx: &mut Tx<'_>, id: ArticleId, draft: ArticleDraft) -> Result<WorkingCopy, Problem> {
         let mut drafted = editing::draft_of_new(tx, self.config, id, draft, self.actor, self.saving.at)?;
-        let rendered = self.rendered(&drafted.content.body_markdown);
+        let (rendered, _) = self.rendered(&drafted.content.body_markdown)?;
         editing::warn(&mut drafted, &rendered, self.strict)?;
         editing::insert(tx, self.config, id, None, drafted, self.actor, self.saving.at)
     }
@@ -365,7 +402,7 @@ impl Runner<'_> {
     ) -> Result<Done, Problem> {
         let (row, mut drafted) = editing::draft(tx, self.config, id, patch, if_match, self.actor, self.saving.at)?;
         if drafted.touches("body_markdown") {
-            let rendered = self.rendered(&drafted.content.body_markdown);
+            let (rendered, _) = self.rendered(&drafted.content.body_markdown)?;
             editing::warn(&mut drafted, &rendered, self.strict)?;
         }
         let (saved, row_version) = editing::save(tx, self.config, &row, drafted, self.actor, self.saving)?;
@@ -384,9 +421,19 @@ impl Runner<'_> {
         Ok(Done { status, id, revision: row.revision, row_version: row.row_version, warnings: Vec::new() })
     }
 
-    /// The rendering of a text; one that only this transaction knows is rendered in it.
-    fn rendered(&self, body: &str) -> Rendered {
-        self.renderings.get(body).cloned().unwrap_or_else(|| text::render(body))
+    /// The rendering of a text. One that only this transaction knows is rendered in it, where that is soon done.
+    fn rendered(&self, body: &str) -> Result<(Rendered, Inspection), Problem> {
+        if let Some(known) = self.renderings.get(body) {
+            return Ok(known.clone());
+        }
+        if body.len() > MOST_LATE_BYTES {
+            return Err(Problem::conflict(
+                "The article was saved meanwhile, and its text is long; send this once more.",
+            ));
+        }
+        let rendered = text::render(body);
+        let inspection = text::inspect(&rendered.html);
+        Ok((rendered, inspection))
     }
 }
 
@@ -437,6 +484,11 @@ impl BulkResult {
             problem: Some(problem),
         }
     }
+}
+
+/// The problem with its faults where they stand in the whole body: those of a state are of the operation as such.
+fn placed(problem: Problem, place: &str) -> Problem {
+    if problem.is(&CONFLICT) { problem.with_pointers(|_| place.to_owned()) } else { problem.beneath(place) }
 }
 
 /// The version that an operation means.

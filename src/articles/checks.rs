@@ -11,7 +11,7 @@ use super::linked_from::{self, LinkedFrom};
 use super::model::{ArticleId, Content};
 use super::published;
 use super::store::{self, ArticleRow};
-use crate::auth::{Caller, EditArticles};
+use crate::auth::{Actor, Caller, EditArticles};
 use crate::config::{Check, Config};
 use crate::db::{Conn, Timestamp};
 use crate::http::problem::CONFLICT;
@@ -89,10 +89,10 @@ pub(super) async fn check_article(
         })
         .await?;
     let html = app.render(&content.body_markdown).await?.html;
+    let inspection = app.renderer.run(move || text::inspect(&html)).await?;
     let (state, now) = (app.clone(), app.clock.now());
     let checks = app.db.read(move |conn| {
-        let inspection = text::inspect(&html);
-        let findings = findings(conn, &state.config, &content, &inspection, now)?;
+        let findings = findings(conn, &state.config, &content, &inspection, actor, now)?;
         let linked_from = linked_from::of(conn, &state.config, &row, actor)?;
         Ok::<_, Problem>(Checks { revision, findings, linked_from })
     });
@@ -105,18 +105,34 @@ pub(super) fn refuse_blocking(
     config: &Config,
     row: &ArticleRow,
     (number, content): (i64, &Content),
-    html: &str,
+    inspection: &Inspection,
+    actor: Actor,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    if config.blocking_checks.is_empty() || row.published_revision == Some(number) {
+    if row.published_revision == Some(number) {
         return Ok(());
     }
-    let found = findings(conn, config, content, &text::inspect(html), now)?;
-    let faults: Vec<Fault> = found
-        .into_iter()
-        .filter(|finding| finding.blocking)
-        .map(|finding| Fault::body(finding.pointer, finding.check.name(), finding.message))
-        .collect();
+    refuse(blocking(conn, config, (content, inspection), actor, now)?)
+}
+
+/// What the checks that the setting marks as blocking find in a content.
+pub(super) fn blocking(
+    conn: &mut Conn,
+    config: &Config,
+    (content, inspection): (&Content, &Inspection),
+    actor: Actor,
+    now: Timestamp,
+) -> Result<Vec<Fault>, Problem> {
+    if config.blocking_checks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = findings(conn, config, content, inspection, actor, now)?;
+    let blocking = found.into_iter().filter(|finding| finding.blocking);
+    Ok(blocking.map(|finding| Fault::body(finding.pointer, finding.check.name(), finding.message)).collect())
+}
+
+/// Refuses what blocks a publication.
+pub(super) fn refuse(faults: Vec<Fault>) -> Result<(), Problem> {
     if faults.is_empty() {
         return Ok(());
     }
@@ -131,11 +147,12 @@ fn findings(
     config: &Config,
     content: &Content,
     inspection: &Inspection,
+    actor: Actor,
     now: Timestamp,
 ) -> Result<Vec<Finding>, Problem> {
     let mut found = of_content(content, inspection, config.review_days, now);
     for target in &inspection.links {
-        if let Some((check, message)) = of_link(conn, config, target)? {
+        if let Some((check, message)) = of_link(conn, config, target, actor)? {
             found.push((check, "/body_markdown".to_owned(), message));
         }
     }
@@ -194,36 +211,32 @@ fn of_content(
     found
 }
 
-/// What is wrong with a link within the site.
-fn of_link(conn: &mut Conn, config: &Config, target: &str) -> Result<Option<(Check, String)>, Problem> {
-    let broken = || Some((Check::BrokenLink, format!("The link to {target} leads nowhere.")));
-    let hidden = || Some((Check::LinkToNotPublic, format!("The link to {target} leads to what is not public.")));
-    if let Some(id) = text::article_id(target) {
-        let id = ArticleId::from_uuid(id);
-        if published::by_id(conn, id)?.is_some() {
-            return Ok(None);
+/// What is wrong with a link within the site. Of an article that the actor may not know of it says what it would say of
+/// none.
+fn of_link(conn: &mut Conn, config: &Config, target: &str, actor: Actor) -> Result<Option<(Check, String)>, Problem> {
+    let hidden = match text::article_id(target).map(ArticleId::from_uuid) {
+        Some(id) if published::by_id(conn, id)?.is_some() => return Ok(None),
+        Some(id) => store::by_id(conn, id)?,
+        None => {
+            let Some(path) = resolve::path_on_site(config, target) else { return Ok(None) };
+            if !resolve::has_template(config, path) || resolve::leads_somewhere(conn, config, path)? {
+                return Ok(None);
+            }
+            match resolve::slug_in(&config.article_path, path) {
+                Some(slug) => store::by_slug(conn, slug)?,
+                None => None,
+            }
         }
-        return Ok(if store::by_id(conn, id)?.is_some() { hidden() } else { broken() });
-    }
-    let Some(path) = path_on_site(config, target) else { return Ok(None) };
-    if !resolve::has_template(config, path) || resolve::leads_somewhere(conn, config, path)? {
-        return Ok(None);
-    }
-    let is_there = match resolve::slug_in(&config.article_path, path) {
-        Some(slug) => store::is_slug_of_any(conn, slug)?,
+    };
+    let is_known = match &hidden {
+        Some(row) => row.withdrawn_at.is_some() || store::may_edit(conn, row, actor)?,
         None => false,
     };
-    Ok(if is_there { hidden() } else { broken() })
-}
-
-/// The path of an address on the public site.
-pub(super) fn path_on_site<'t>(config: &Config, target: &'t str) -> Option<&'t str> {
-    let path = match target.strip_prefix(&config.site_url) {
-        Some(path) => path,
-        None => target,
-    };
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    (path.starts_with('/') && !path.starts_with("//")).then_some(path)
+    Ok(Some(if is_known {
+        (Check::LinkToNotPublic, format!("The link to {target} leads to what is not public."))
+    } else {
+        (Check::BrokenLink, format!("The link to {target} leads nowhere."))
+    }))
 }
 
 #[cfg(test)]

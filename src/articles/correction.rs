@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::checks;
 use super::draft_check;
 use super::history::{self, NewRevision, Saving};
 use super::lifecycle::{Move, Standing};
 use super::model::{ArticleId, Content, WorkingCopy};
-use super::publishing::{self, Prepared, Revision};
+use super::publishing::{self, Revision};
 use super::schedule::{self, ScheduleChoice, Scheduled};
 use super::store::{self, ArticleRow};
 use super::working_copy;
@@ -25,6 +26,7 @@ use crate::http::{
     Body, Changes, Fault, Json, MergePatch, Path, Problem, Query, Strict, Versioned, Warning, WriteOptions,
 };
 use crate::state::App;
+use crate::text::{self, Inspection, Rendered};
 
 /// Utoipa takes a generic type in a member for something else than it is.
 type ArticleChanges = Changes<Content>;
@@ -87,23 +89,60 @@ pub(super) async fn correct_article(
     let mut correction =
         app.db.read(move |conn| Correction::prepare(conn, &state.config, id, correct, actor, now)).await?;
     let rendered = app.render(&correction.after.body_markdown).await?;
-    let removed: Vec<Warning> = rendered.removed.iter().map(|removed| removed.warning("/body_markdown")).collect();
-    strict.check(&removed)?;
-    correction.warnings.extend(removed);
+    if correction.after.body_markdown != correction.before.body_markdown {
+        let removed: Vec<Warning> = rendered.removed.iter().map(|removed| removed.warning("/body_markdown")).collect();
+        strict.check(&removed)?;
+        correction.warnings.extend(removed);
+    }
+    let blocking = Blocking::prepare(&app, &correction, &rendered).await?;
     let (state, saving) = (app.clone(), Saving::of(actor, &app.config, now));
     let (working_copy, row_version) = app
         .write(actor, options.validate_only, move |tx| {
             let row = store::editable(tx, id, actor)?;
             let seen = row.row_version;
-            let number = history::next_number(tx, id)?;
-            let prepared = Revision { id, number, content: correction.after.clone() }.with(rendered);
-            let (row, warnings) = correction.store(tx, row, prepared, actor, saving)?;
+            if let Some(blocking) = blocking {
+                blocking.check(tx, &state.config, &correction, actor, now)?;
+            }
+            let (row, warnings) = correction.store(tx, row, rendered, actor, saving)?;
             let content = history::content(tx, id, row.revision)?.unwrap_or_default();
             let version = if options.validate_only { seen } else { row.row_version };
             Ok((working_copy::with_content(tx, &state.config, row, content, warnings)?, version))
         })
         .await?;
     Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
+}
+
+/// What is needed to refuse what the checks of the setting find in the correction and not in what is public already: what
+/// is urgent must not wait for what was there before.
+struct Blocking {
+    before: Inspection,
+    after: Inspection,
+}
+
+impl Blocking {
+    async fn prepare(app: &App, correction: &Correction, rendered: &Rendered) -> Result<Option<Self>, Problem> {
+        if app.config.blocking_checks.is_empty() {
+            return Ok(None);
+        }
+        let before = app.render(&correction.before.body_markdown).await?.html;
+        let after = rendered.html.clone();
+        let inspect = move || Self { before: text::inspect(&before), after: text::inspect(&after) };
+        app.renderer.run(inspect).await.map(Some)
+    }
+
+    fn check(
+        &self,
+        conn: &mut Conn,
+        config: &Config,
+        correction: &Correction,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let known = checks::blocking(conn, config, (&correction.before, &self.before), actor, now)?;
+        let mut found = checks::blocking(conn, config, (&correction.after, &self.after), actor, now)?;
+        found.retain(|fault| !known.contains(fault));
+        checks::refuse(found)
+    }
 }
 
 /// A correction that has been checked.
@@ -145,12 +184,12 @@ impl Correction {
         Ok(Self { base_revision, replace, choice, before, replaced: replaced.content, after: after.content, warnings })
     }
 
-    /// Stores and publishes the corrected revision, and carries the change into the working copy.
+    /// Stores and publishes the corrected revision, and carries the change into the working copy and into what comes out.
     fn store(
-        self,
+        mut self,
         tx: &mut Tx<'_>,
         row: ArticleRow,
-        prepared: Prepared,
+        rendered: Rendered,
         actor: Actor,
         saving: Saving,
     ) -> Result<(ArticleRow, Vec<Warning>), Problem> {
@@ -158,34 +197,38 @@ impl Correction {
         if self.after == self.before {
             return Ok((row, self.warnings));
         }
-        let (id, number) = (row.id, prepared.revision().number);
-        publishing::not_ready(draft_check::recheck(tx, &mut self.after.clone(), id, actor)?)?;
-        draft_check::settle_slug(tx, &mut self.after.clone(), id, actor)?;
+        let (id, former) = (row.id, row.revision);
+        publishing::not_ready(draft_check::recheck(tx, &mut self.after, id, actor)?)?;
+        draft_check::settle_slug(tx, &mut self.after, id, actor)?;
+        let number = history::next_number(tx, id)?;
+        let prepared = Revision { id, number, content: self.after.clone() }.with(rendered);
         publishing::check_translation(tx, prepared.revision())?;
-        let (row, warnings) = if row.revision == self.base_revision {
-            (store::save(tx, &row, &self.after, saving)?, self.warnings)
+        // Said before the working copy is saved, so that this revision is not taken for one beyond the bound.
+        let row = ArticleRow { published_revision: Some(number), ..row };
+        let row = if former == self.base_revision {
+            store::save(tx, &row, &self.after, saving)?
         } else {
-            let (based_on, content) = (Some(self.base_revision), &self.after);
-            let new = NewRevision { article_id: id, number, row_version: None, based_on, content };
-            history::insert(tx, &new, saving)?;
+            insert_beside(tx, id, (number, &self.after), self.base_revision, saving)?;
             self.carry(tx, row, saving)?
         };
-        let row = reschedule(tx, row, standing, number)?;
+        let row = self.reschedule(tx, row, standing, (former, number), saving)?;
         let times = (saving.at, saving.at);
-        Ok((publishing::put(tx, row, prepared, actor.who(), "article.correct", times)?, warnings))
+        let row = publishing::put(tx, row, prepared, actor.who(), "article.correct", times)?;
+        Ok((row, self.warnings))
     }
 
-    /// Makes the same change in the working copy, where that still holds what was changed.
-    fn carry(self, tx: &mut Tx<'_>, row: ArticleRow, saving: Saving) -> Result<(ArticleRow, Vec<Warning>), Problem> {
-        let present = history::content(tx, row.id, row.revision)?.unwrap_or_default();
-        let working = object(&present)?;
-        let (with_texts, mut left) = replaced_where_possible(&working, &object(&self.replaced)?, &self.replace);
+    /// The same change in another content of the article, as far as that still holds what was changed, and where it does
+    /// not.
+    fn carried(&self, other: &Content) -> Result<(Content, Vec<String>), Problem> {
+        let present = object(other)?;
+        let (with_texts, mut left) =
+            replaced_where_possible(&present, (&object(&self.before)?, &object(&self.replaced)?), &self.replace);
         let (mut carried, clashing) = diff::carry(&object(&self.replaced)?, &object(&self.after)?, &with_texts);
         left.extend(clashing);
         for fault in faults::<Content>(&carried)? {
             let pointer = fault.pointer.unwrap_or_default();
-            if let Some(name) = pointer.split('/').nth(1)
-                && let Some(value) = working.get(name)
+            if let Some(name) = top_level(&pointer)
+                && let Some(value) = present.get(name)
             {
                 carried.insert(name.to_owned(), value.clone());
             }
@@ -193,14 +236,64 @@ impl Correction {
         }
         left.sort();
         left.dedup();
-        let mut warnings = self.warnings;
-        warnings.extend(left.into_iter().map(not_carried));
-        let content: Content = serde_json::from_value(Value::Object(carried)).map_err(Problem::internal)?;
-        if content == present {
-            return Ok((row, warnings));
-        }
-        Ok((store::save(tx, &row, &content, saving)?, warnings))
+        Ok((serde_json::from_value(Value::Object(carried)).map_err(Problem::internal)?, left))
     }
+
+    /// Makes the same change in the working copy.
+    fn carry(&mut self, tx: &mut Tx<'_>, row: ArticleRow, saving: Saving) -> Result<ArticleRow, Problem> {
+        let present = history::content(tx, row.id, row.revision)?.unwrap_or_default();
+        let (content, left) = self.carried(&present)?;
+        self.warnings.extend(left.into_iter().map(not_carried));
+        if content == present { Ok(row) } else { store::save(tx, &row, &content, saving) }
+    }
+
+    /// What goes at a time still goes then. What comes out comes out with the same change, so that it undoes nothing;
+    /// where that can't be made there, a warning says so.
+    fn reschedule(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: ArticleRow,
+        standing: Standing,
+        (former, number): (i64, i64),
+        saving: Saving,
+    ) -> Result<ArticleRow, Problem> {
+        let Some(Document(present)) = row.schedule.clone() else { return Ok(row) };
+        if standing == Standing::Cancel {
+            return schedule::clear(tx, row);
+        }
+        if present.publish_at.is_none() {
+            return Ok(row.with_schedule(Some(Scheduled { revision: number, ..present }), None));
+        }
+        let coming = history::content(tx, row.id, present.revision)?.unwrap_or_default();
+        let (content, left) = self.carried(&coming)?;
+        if !left.is_empty() {
+            self.warnings.push(not_scheduled());
+            return Ok(row);
+        }
+        if content == coming {
+            return Ok(row);
+        }
+        let is_working_copy = present.revision == former && row.revision != former;
+        let revision = if is_working_copy { row.revision } else { history::next_number(tx, row.id)? };
+        if !is_working_copy {
+            insert_beside(tx, row.id, (revision, &content), present.revision, saving)?;
+        }
+        store::write_pinned_references(tx, row.id, "scheduled", Some(&content))?;
+        let scheduled = Scheduled { revision, ..present };
+        Ok(row.with_schedule(Some(scheduled), content.slug.as_deref()))
+    }
+}
+
+/// Stores a revision that is not the working copy.
+fn insert_beside(
+    tx: &mut Tx<'_>,
+    id: ArticleId,
+    (number, content): (i64, &Content),
+    based_on: i64,
+    saving: Saving,
+) -> Result<(), Problem> {
+    let new = NewRevision { article_id: id, number, row_version: None, based_on: Some(based_on), content };
+    history::insert(tx, &new, saving)
 }
 
 /// Whether the article may be corrected now, and what happens to its schedule.
@@ -223,17 +316,6 @@ fn allowed(
     }
     let detail = "Another revision than `base_revision` is public; read that (`published.revision`) and correct it.";
     Err(Problem::conflict(detail))
-}
-
-/// What goes at a time still goes then; what comes out is left alone or taken off.
-fn reschedule(tx: &mut Tx<'_>, row: ArticleRow, standing: Standing, number: i64) -> Result<ArticleRow, Problem> {
-    match row.schedule.clone() {
-        Some(_) if standing == Standing::Cancel => schedule::clear(tx, row),
-        Some(Document(present)) if present.publish_at.is_none() => {
-            Ok(row.with_schedule(Some(Scheduled { revision: number, ..present }), None))
-        }
-        _ => Ok(row),
-    }
 }
 
 /// The members that the replacements change, as a merge patch.
@@ -282,32 +364,76 @@ fn of_replacements(problem: Problem, replace: &[Replacement]) -> Problem {
     })
 }
 
-/// The working copy with the replacements that can be made there, and where they can't: it has neither the piece
-/// exactly once nor the new text already.
+/// Another content with the replacements that can be made there, and where they can't: it has neither the new text
+/// already nor the piece exactly once in the same sentence.
 fn replaced_where_possible(
-    working: &Map<String, Value>,
-    public: &Map<String, Value>,
+    other: &Map<String, Value>,
+    (before, after): (&Map<String, Value>, &Map<String, Value>),
     replace: &[Replacement],
 ) -> (Map<String, Value>, Vec<String>) {
-    let (mut document, public) = (Value::Object(working.clone()), Value::Object(public.clone()));
+    let mut document = Value::Object(other.clone());
+    let (mut public, after) = (Value::Object(before.clone()), Value::Object(after.clone()));
     let mut left = Vec::new();
     for one in replace {
-        let has_it = document.pointer(&one.pointer) == public.pointer(&one.pointer);
+        let has_it = document.pointer(&one.pointer) == after.pointer(&one.pointer);
+        let meant =
+            public.pointer(&one.pointer).and_then(Value::as_str).and_then(|text| sentence_around(text, &one.find));
         let target = document.pointer_mut(&one.pointer);
-        let text = target.as_ref().and_then(|target| target.as_str()).and_then(|text| replaced(text, one));
+        let text = target.as_ref().and_then(|target| target.as_str()).and_then(|text| {
+            let is_meant = sentence_around(text, &one.find) == meant;
+            replaced(text, one).filter(|_| is_meant)
+        });
         match (target, text) {
             _ if has_it => {}
             (Some(target), Some(text)) => *target = Value::String(text),
             _ => left.push(one.pointer.clone()),
         }
+        if let Some(Value::String(text)) = public.pointer_mut(&one.pointer)
+            && let Some(next) = replaced(text, one)
+        {
+            *text = next;
+        }
     }
     match document {
         Value::Object(members) => (members, left),
-        _ => (working.clone(), left),
+        _ => (other.clone(), left),
     }
+}
+
+/// What stands before and after a piece in its sentence: the same words elsewhere may be about something else.
+fn sentence_around(text: &str, piece: &str) -> Option<(String, String)> {
+    let at = text.find(piece)?;
+    let (before, after) = (&text[..at], &text[at + piece.len()..]);
+    let ends = ["\n", ". ", "! ", "? "];
+    let begin = ends.iter().filter_map(|end| before.rfind(end).map(|at| at + end.len())).max().unwrap_or_default();
+    let end = ends.iter().filter_map(|end| after.find(end)).min().unwrap_or(after.len());
+    let words = |part: &str| part.trim().trim_end_matches(['.', '!', '?']).to_owned();
+    Some((words(&before[begin..]), words(&after[..end])))
+}
+
+fn not_scheduled() -> Warning {
+    let reason = "What is scheduled has something else where this was corrected, and takes its place when it comes out; \
+                  correct it there and schedule that.";
+    Warning { pointer: "/schedule".to_owned(), removed: None, reason: reason.to_owned() }
 }
 
 fn not_carried(pointer: String) -> Warning {
     let reason = "The working copy has something else here, so it was not corrected; look at it before you publish it.";
     Warning { pointer, removed: None, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_ends_where_the_next_begins() {
+        let around = |text: &str| sentence_around(text, "20 mg").unwrap();
+        let expected = ("Take at most".to_owned(), "a day".to_owned());
+        assert_eq!(around("Take at most 20 mg a day. Drink water."), expected);
+        assert_eq!(around("New.\n\nTake at most 20 mg a day.\n\nHalf a sen"), expected);
+        assert_ne!(around("Drug B: take at most 20 mg a day."), expected);
+        assert_eq!(sentence_around("ä20 mgö", "20 mg"), Some(("ä".to_owned(), "ö".to_owned())));
+        assert_eq!(sentence_around("nothing", "20 mg"), None);
+    }
 }

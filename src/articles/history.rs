@@ -129,6 +129,11 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewRevision<'_>, saving: Saving) -> 
     Ok(())
 }
 
+/// Whether a revision is listed: another save may have retired it meanwhile.
+pub(super) fn is_listed(conn: &mut Conn, id: ArticleId, number: i64) -> Result<bool, Problem> {
+    Ok(diesel::select(dsl::exists(listed(id).filter(revisions::number.eq(number)))).get_result(conn)?)
+}
+
 /// Says that somebody means to keep a revision: no autosave takes its place from then on.
 pub(super) fn settle(tx: &mut Tx<'_>, id: ArticleId, number: i64) -> Result<(), Problem> {
     let target = revisions::table.find((id, number)).filter(revisions::autosave.eq(true));
@@ -136,18 +141,14 @@ pub(super) fn settle(tx: &mut Tx<'_>, id: ArticleId, number: i64) -> Result<(), 
     Ok(())
 }
 
-/// Retires what the revision that was just saved has replaced: the person's autosave before, and what lies beyond
-/// the bound, but nothing that is named, public, scheduled, previewed or the working copy.
-pub(super) fn retire(tx: &mut Tx<'_>, saved: &ArticleRow, saving: Saving) -> Result<(), Problem> {
+/// Retires what the revision that was just saved has replaced: the same person's autosave that it was made from (one
+/// that somebody has saved upon since may be the only place where its text stands), and what lies beyond the bound, but nothing that is named, public, scheduled, previewed or the working copy.
+pub(super) fn retire(tx: &mut Tx<'_>, saved: &ArticleRow, based_on: i64, saving: Saving) -> Result<(), Problem> {
     let id = saved.id;
     let retired = revisions::retired_at.eq(saving.at);
     if saving.autosave && saving.by.is_some() {
-        let own = listed(id).filter(revisions::saved_by.eq(saving.by)).filter(revisions::autosave.eq(true));
-        let last: Option<i64> =
-            own.filter(revisions::number.lt(saved.revision)).select(dsl::max(revisions::number)).first(&mut **tx)?;
-        if let Some(last) = last {
-            diesel::update(revisions::table.find((id, last))).set(retired).execute(&mut **tx)?;
-        }
+        let own = revisions::table.find((id, based_on)).filter(revisions::saved_by.eq(saving.by));
+        diesel::update(own.filter(revisions::autosave.eq(true))).set(retired).execute(&mut **tx)?;
     }
     let Some(most) = saving.most else { return Ok(()) };
     let beyond = listed(id).order(revisions::number.desc()).offset(i64::from(most)).select(revisions::number);

@@ -23,6 +23,7 @@ use crate::http::{
     Problem, Query, Removed, Strict, Versioned, WriteOptions,
 };
 use crate::state::App;
+use crate::text;
 
 /// How an article is deleted.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
@@ -230,10 +231,11 @@ pub(super) async fn publish_article(
     let number = publish.revision;
     let revision = app.db.read(move |conn| publishing::load(conn, id, number, times, actor, now)).await?;
     let rendered = app.render(&revision.content.body_markdown).await?;
-    let state = app.clone();
+    let (state, html) = (app.clone(), rendered.html.clone());
+    let inspection = app.renderer.run(move || text::inspect(&html)).await?;
     moves::moved(&app, actor, options, id, move |tx, row| {
         let content = (number, &revision.content);
-        checks::refuse_blocking(tx, &state.config, &row, content, &rendered.html, now)?;
+        checks::refuse_blocking(tx, &state.config, &row, content, &inspection, actor, now)?;
         publishing::publish(tx, row, revision.with(rendered), times, actor, now)
     })
     .await

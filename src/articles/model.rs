@@ -133,7 +133,7 @@ impl Editable for Content {
     const REQUIRED: &'static [&'static str] = &["title"];
     const PATCH_FLAGS: &'static [(&'static str, &'static str)] = &[(
         AUTOSAVE,
-        "Whether this is saved by itself: the revision takes the place of the person's last one of this kind, unless somebody has published, scheduled, named or previewed that.",
+        "Whether this is saved by itself: the revision takes the place of the one that it was made from, where that is of this kind and the same person's, and nobody has published, scheduled, named or previewed it.",
     )];
     type Answer = WorkingCopy;
 }

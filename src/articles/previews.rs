@@ -3,12 +3,15 @@
 //! A token is the id of its link, signed with a key that is not in the database: a forged one is refused before any
 //! query, and a copy of the database alone gives none away. Revoking a link deletes its row.
 
+use std::time::Duration;
+
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
@@ -20,7 +23,7 @@ use super::model::{Article, ArticleId, Content, Person, published_parts};
 use super::published::{self, PublishedRow};
 use super::store::{self, ArticleRow};
 use crate::auth::secrets::ServerSecret;
-use crate::auth::{Actor, Caller, EditArticles, UserId};
+use crate::auth::{Actor, Caller, EditArticles, UserId, api_keys};
 use crate::changes::record;
 use crate::config::Config;
 use crate::db::{Conn, Document, Id, Timestamp, Tx};
@@ -47,6 +50,10 @@ const USUAL_SECONDS: i64 = 24 * 60 * 60;
 const LONGEST_SECONDS: i64 = 30 * USUAL_SECONDS;
 /// How many links of one article may stand.
 const MOST_LINKS: i64 = 100;
+
+/// How many previews are rendered at a time, and how long one may wait for its turn.
+static RENDERINGS: Semaphore = Semaphore::const_new(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 static ROBOTS: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
@@ -192,8 +199,8 @@ pub(super) async fn list_preview_links(
 
 /// Make a preview link
 ///
-/// Whoever has it sees the working copy, or the revision named, until it ends or is revoked: this article alone, and
-/// nothing of management. The token is shown this once. Contributors and authors reach their own articles, editors
+/// Whoever has it sees the working copy, or the revision named, until it ends or is revoked, or who made it may not edit
+/// the article any more: this article alone, and nothing of management. The token is shown this once. Contributors and authors reach their own articles, editors
 /// and admins all.
 #[utoipa::path(
     post, path = "/api/v1/manage/articles/{id}/preview-links", tag = "Articles",
@@ -280,7 +287,12 @@ pub(super) async fn get_preview(
     }
     let now = app.clock.now();
     let (row, number, content, saved_at) = app.db.read(move |conn| behind(conn, token.id, now)).await?;
-    let rendered = app.render(&content.body_markdown).await?;
+    let rendered = {
+        // Whoever has a link must not keep those from rendering who write.
+        let turn = tokio::time::timeout(PATIENCE, RENDERINGS.acquire()).await;
+        let _turn = turn.map_err(|_| Problem::overloaded())?.map_err(Problem::internal)?;
+        app.render(&content.body_markdown).await?
+    };
     let state = app.clone();
     let preview =
         app.db.read(move |conn| ArticlePreview::of(conn, &state.config, &row, number, content, rendered, saved_at));
@@ -352,6 +364,11 @@ fn behind(
     let good = preview_links::table.find(id).filter(preview_links::expires_at.gt(now));
     let link: PreviewLinkRow = good.select(PreviewLinkRow::as_select()).first(conn).optional()?.ok_or_else(not_good)?;
     let row = store::by_id(conn, link.article_id)?.filter(|row| row.trashed_at.is_none()).ok_or_else(not_good)?;
+    // A link shows no more than who made it may see now.
+    let maker = api_keys::actor_now(conn, link.created_by, now)?.ok_or_else(not_good)?;
+    if !store::may_edit(conn, &row, maker)? {
+        return Err(not_good());
+    }
     let number = link.revision.unwrap_or(row.revision);
     let content = history::content(conn, row.id, number)?.ok_or_else(not_good)?;
     let saved_at = history::saved_at(conn, row.id, number)?.unwrap_or(row.saved_at);

@@ -62,12 +62,14 @@ pub(super) fn load(
 ) -> Result<Revision, Problem> {
     let row = store::editable(conn, id, actor)?;
     row.state().after(times.plan(&row, number, actor.user, now)?.step, actor.role)?;
-    let content = history::content(conn, id, number)?.ok_or_else(|| {
-        let message = "The article has no revision of this number.";
-        Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
-    })?;
+    let content = history::content(conn, id, number)?.ok_or_else(no_such_revision)?;
     not_ready(content.publication_faults())?;
     Ok(Revision { id, number, content })
+}
+
+fn no_such_revision() -> Problem {
+    let message = "The article has no revision of this number.";
+    Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
 }
 
 /// Refuses a revision that lacks something.
@@ -97,6 +99,9 @@ pub(super) fn publish(
     if (later || is_public) && is_as_asked && next == row.state() {
         return Ok(row);
     }
+    if !history::is_listed(tx, *id, *number)? {
+        return Err(no_such_revision());
+    }
     // An older revision may name what is gone by now.
     not_ready(draft_check::recheck(tx, content, *id, actor)?)?;
     draft_check::settle_slug(tx, &mut content.clone(), row.id, actor)?;
@@ -122,9 +127,10 @@ pub(super) fn put(
     let first_published_at = if row.first_published_at == never { at } else { row.first_published_at };
     let Prepared { revision: Revision { number, content, .. }, rendered } = prepared;
     let (summary, body) = published_parts(content.clone(), rendered);
+    let slug = content.slug.clone().ok_or_else(|| Problem::internal("what is to be public has no slug"))?;
     let public = PublishedRow {
         article_id: row.id,
-        slug: content.slug.clone().unwrap_or_default(),
+        slug,
         language: content.language.clone().unwrap_or_default(),
         title_key: text::sort_key(&content.title),
         translation_root: content.translation_of.unwrap_or(row.id),

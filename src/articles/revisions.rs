@@ -59,9 +59,9 @@ pub(super) struct RevisionSummary {
     pub name: Option<String>,
     /// Whether it is what is public now.
     pub published: bool,
-    /// Whether it was saved by itself: the same person's next one of this kind takes its place.
+    /// Whether it was saved by itself: where the same person's next save is of this kind as well, it takes its place.
     pub autosave: bool,
-    /// The number of the revision that it was made from; null for the first, and where nobody remembers.
+    /// The number of the revision that it was made from; null for the first, and where that is not listed any more.
     #[schema(minimum = 1)]
     pub based_on: Option<i64>,
 }
@@ -96,7 +96,8 @@ pub(super) struct RevisionDiff {
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DiffRevisions {
-    /// The number of the other revision; without it, the one that this was made from.
+    /// The number of the other revision; without it, the one that this was made from or, where that is not listed any
+    /// more, the save before.
     #[param(minimum = 1)]
     against: Option<i64>,
 }
@@ -346,6 +347,9 @@ fn former(
 fn shown(conn: &mut Conn, rows: Vec<RevisionRow>, article: &ArticleRow) -> Result<Vec<RevisionSummary>, Problem> {
     let savers: Vec<UserId> = rows.iter().filter_map(|row| row.saved_by).collect();
     let people = store::people(conn, &savers)?;
+    let bases: Vec<i64> = rows.iter().filter_map(|row| row.based_on).collect();
+    let bases = listed(article.id).filter(revisions::number.eq_any(bases));
+    let bases: Vec<i64> = bases.select(revisions::number).load(conn)?;
     let summary = |row: RevisionRow| RevisionSummary {
         number: row.number,
         saved_at: row.saved_at,
@@ -353,7 +357,7 @@ fn shown(conn: &mut Conn, rows: Vec<RevisionRow>, article: &ArticleRow) -> Resul
         name: row.name,
         published: article.published_revision == Some(row.number),
         autosave: row.autosave,
-        based_on: row.based_on,
+        based_on: row.based_on.filter(|base| bases.contains(base)),
     };
     Ok(rows.into_iter().map(summary).collect())
 }

@@ -95,6 +95,11 @@ pub(super) fn by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<ArticleRow>
     Ok(articles::table.find(id).select(ArticleRow::as_select()).first(conn).optional()?)
 }
 
+/// The article whose working copy has a slug.
+pub(super) fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<ArticleRow>, Problem> {
+    Ok(articles::table.filter(articles::slug.eq(slug)).select(ArticleRow::as_select()).first(conn).optional()?)
+}
+
 /// The article of an external id.
 pub(super) fn by_external_id(conn: &mut Conn, external_id: &str) -> Result<Option<ArticleRow>, Problem> {
     let of_external_id = articles::table.filter(articles::external_id.eq(external_id));
@@ -209,7 +214,7 @@ pub(super) fn save(
         ..with_columns(row.clone(), content)
     };
     history::insert(tx, &revision_of(&saved, Some(row.revision), content), saving)?;
-    history::retire(tx, &saved, saving)?;
+    history::retire(tx, &saved, row.revision, saving)?;
     update(tx, &saved)?;
     write_references(tx, saved.id, content)?;
     Ok(saved)
@@ -283,11 +288,6 @@ pub(super) fn write_published_links(tx: &mut Tx<'_>, id: ArticleId, content: Opt
     let of_article = article_references::table.filter(article_references::article_id.eq(id));
     diesel::delete(of_article.filter(article_references::kind.eq(PUBLISHED_LINK))).execute(&mut **tx)?;
     insert_references(tx, id, content.map(|content| link_references(PUBLISHED_LINK, content)).unwrap_or_default())
-}
-
-/// Whether the working copy of any article has a slug.
-pub(super) fn is_slug_of_any(conn: &mut Conn, slug: &str) -> Result<bool, Problem> {
-    Ok(diesel::select(diesel::dsl::exists(articles::table.filter(articles::slug.eq(slug)))).get_result(conn)?)
 }
 
 /// Remembers whom a pinned revision names, so that they count as in use; none where it is not pinned any more.

@@ -42,7 +42,7 @@ pub(super) fn with_content(
 
 /// Adds the body as HTML: rendered where neither requests nor the database wait for it.
 pub(super) async fn with_html(app: &Data<App>, working_copy: WorkingCopy) -> Result<WorkingCopy, Problem> {
-    let rendered = app.render(&working_copy.content.body_markdown).await?;
+    let rendered = app.render_stored(&working_copy.content.body_markdown).await?;
     with_rendered(app, working_copy, rendered).await
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-pub(crate) use self::store::{name, names, revoke_all_of, role_now};
+pub(crate) use self::store::{actor_now, name, names, revoke_all_of, role_now};
 use super::address::Client;
 use super::me::check_current;
 use super::secrets::token_hash;

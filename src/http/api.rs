@@ -145,6 +145,15 @@ impl Description {
         response.entry("content").or_insert_with(|| problem_content(status));
     }
 
+    /// Adds a reason to a status that is answered with a problem.
+    pub fn also(&mut self, status: &str, reason: &str) {
+        let response = self.response(status, "", None);
+        let before = response.get("description").and_then(Value::as_str).unwrap_or_default();
+        let description = format!("{before} {reason}").trim().to_owned();
+        response.insert("description".to_owned(), description.into());
+        response.entry("content").or_insert_with(|| problem_content(status));
+    }
+
     /// A reference to the schema of `T`, which goes into the components.
     pub fn schema<T: ToSchema>(&mut self) -> Value {
         let mut collected = Vec::new();
@@ -420,15 +429,19 @@ fn describe_repeatable(description: &mut Description) {
         "name": "Idempotency-Key",
         "in": "header",
         "required": false,
-        "description": "Makes it safe to send the request again: for 24 hours, the same key, address and body from the same caller are answered as they were first, and nothing is done twice. Another body with the key is a `422`; while the first still runs, and where its answer holds a secret or is too large, the repeat is a `409`. Failures are not remembered.",
+        "description": "Makes it safe to send the request again: for 24 hours, the same key, address and body from the same caller are answered as they were first, and nothing is done twice. Another body with the key is a `422`; while the first still runs the repeat is a `409`, and so it is where the answer is not kept, since it holds a secret, is too large, is one of too many, or the caller has another role by now. What failed and changed nothing is not remembered; of one caller, the newest 100,000 requests are.",
         "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         "example": "0b5f9f0e-5c0c-4a51-8d0c-3f6f0f4f4c39",
     }));
-    description.problem("400", "The query, or `Idempotency-Key`, has faults.");
     description.problem("408", "The body took too long to arrive.");
-    description.problem("409", "A request with this `Idempotency-Key` still runs, or its answer is not kept.");
     description.problem("413", "The body is too large.");
-    description.problem("422", "The `Idempotency-Key` was used for another body.");
+    for (status, text) in [
+        ("400", "`Idempotency-Key` has faults."),
+        ("409", "A request with this `Idempotency-Key` still runs, or was done and its answer is not kept."),
+        ("422", "The `Idempotency-Key` was used for another request."),
+    ] {
+        description.also(status, text);
+    }
     description.optional_header("409", "Location", "Where the result of a request is whose answer is not kept.");
     description.optional_header("409", "Retry-After", "In how many seconds to try again.");
 }

@@ -98,6 +98,9 @@ impl Checker {
                 if fitting.peek().is_none() {
                     return add(faults, Fault::body(pointer, "type", wanted_types(context)));
                 }
+                if let Some(tag) = missing_tag(context, &pointer) {
+                    return add(faults, Fault::body(join(&pointer, &tag), "required", "This member is required."));
+                }
                 match fitting.clone().find(meant) {
                     Some(branch) => branch.iter().for_each(|inner| self.explain(inner, faults)),
                     None => add(faults, wrong_tag(fitting, &pointer)),
@@ -168,6 +171,24 @@ fn compile(document: &Value) -> Result<Validator, String> {
 /// Whether the error is that the whole value at this place has another type than the branch wants.
 fn refuses_type(error: &ValidationError<'_>, pointer: &str) -> bool {
     matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path().as_str() == pointer
+}
+
+/// The member that would say of which kind a value is, where it is not there: every branch asks for it.
+fn missing_tag(branches: &[Vec<ValidationError<'_>>], pointer: &str) -> Option<String> {
+    let missing = |branch: &[ValidationError<'_>]| -> Vec<String> {
+        let names = branch.iter().filter_map(|error| match error.kind() {
+            ValidationErrorKind::Required { property } if error.instance_path().as_str() == pointer => {
+                property.as_str().map(str::to_owned)
+            }
+            _ => None,
+        });
+        names.collect()
+    };
+    let (first, others) = branches.split_first()?;
+    if others.is_empty() {
+        return None;
+    }
+    missing(first).into_iter().find(|name| others.iter().all(|branch| missing(branch).contains(name)))
 }
 
 /// Whether the error is that a member says of the value at this place that it is of another kind than the branch's.

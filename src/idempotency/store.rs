@@ -13,7 +13,7 @@ use crate::schema::idempotency_keys;
 /// For how many seconds a request is remembered.
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
 /// How many requests of one caller are remembered.
-const MOST_OF_CALLER: i64 = 20_000;
+const MOST_OF_CALLER: i64 = 100_000;
 /// How many bytes of answers to one caller are kept.
 const MOST_BYTES_OF_CALLER: i64 = 32 * 1024 * 1024;
 
@@ -24,6 +24,7 @@ pub(super) struct Row {
     pub hash: Vec<u8>,
     pub fingerprint: Vec<u8>,
     pub caller_id: Vec<u8>,
+    pub role: String,
     pub created_at: Timestamp,
     pub location: Option<String>,
     pub status: Option<i64>,
@@ -81,12 +82,6 @@ pub(super) fn put(tx: &mut Tx<'_>, row: Row) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Forgets a request.
-pub(super) fn delete(tx: &mut Tx<'_>, hash: &[u8]) -> Result<(), Problem> {
-    diesel::delete(idempotency_keys::table.find(hash)).execute(&mut **tx)?;
-    Ok(())
-}
-
 /// Forgets what is over, and what is beyond the bounds: of each caller, the oldest requests, and the oldest answers
 /// of those that remain.
 ///
@@ -121,6 +116,7 @@ mod tests {
             hash: vec![number; 32],
             fingerprint: vec![0; 32],
             caller_id: vec![caller; 16],
+            role: "editor".to_owned(),
             created_at: at(second),
             location: None,
             status: Some(200),

@@ -1,6 +1,6 @@
 //! Redirects in the forms that servers read. Whatever a path holds, it stays one path in them.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode_str, percent_encode_byte};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -38,8 +38,8 @@ impl RedirectFormat {
 
 fn netlify(redirect: &Redirect) -> String {
     let status = if redirect.permanent { 301 } else { 302 };
-    // A star or a colon would be a placeholder, there.
-    let to = redirect.to.replace('*', "%2A");
+    // These would be placeholders, there.
+    let to = encoded(&redirect.to, "*:");
     format!("{} {to} {status}\n", redirect.from)
 }
 
@@ -50,37 +50,41 @@ fn nginx(redirect: &Redirect) -> Option<String> {
         return None;
     }
     let from = from.replace('\\', "\\\\").replace('"', "\\\"");
+    let plain = if from.len() > 1 { from.trim_end_matches('/') } else { from.as_str() };
     let to = redirect.to.replace('$', "%24").replace('"', "%22").replace('\\', "%5C");
     let status = if redirect.permanent { 308 } else { 307 };
-    Some(format!("location = \"{from}\" {{ return {status} \"{to}\"; }}\n"))
+    let line = |from: &str| format!("location = \"{from}\" {{ return {status} \"{to}\"; }}\n");
+    // Nginx tells a path from the same with a slash at its end; `resolve` does not.
+    Some(if plain == "/" { line(plain) } else { line(plain) + &line(&format!("{plain}/")) })
 }
 
 fn next(redirect: &Redirect) -> Value {
+    let from = if redirect.from.len() > 1 { redirect.from.trim_end_matches('/') } else { &redirect.from };
     json!({
-        "source": escaped(&redirect.from),
-        "destination": destination(&redirect.to),
+        "source": encoded(from, PATTERN),
+        "destination": encoded(&redirect.to, PATTERN),
         "permanent": redirect.permanent,
     })
 }
 
-/// A path as path-to-regexp takes it literally.
-fn escaped(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    for c in path.chars() {
-        if "(){}:*+?".contains(c) {
-            text.push('\\');
+/// What path-to-regexp takes for something else than itself.
+const PATTERN: &str = "(){}:*+\\";
+
+/// An address with these characters percent-encoded where they are not those of its scheme, host and port.
+fn encoded(address: &str, characters: &str) -> String {
+    let begins = match address.find("://") {
+        Some(at) => address[at + 3..].find(['/', '?', '#']).map_or(address.len(), |end| at + 3 + end),
+        None => 0,
+    };
+    let mut text = address[..begins].to_owned();
+    for c in address[begins..].chars() {
+        if characters.contains(c) {
+            text.push_str(percent_encode_byte(u8::try_from(c).unwrap_or(b'?')));
+        } else {
+            text.push(c);
         }
-        text.push(c);
     }
     text
-}
-
-/// Only the path of a destination is read as a pattern.
-fn destination(to: &str) -> String {
-    let begins = to.find("://").map_or(0, |at| to[at + 3..].find('/').map_or(to.len(), |slash| at + 3 + slash));
-    let (origin, rest) = to.split_at(begins);
-    let (path, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
-    format!("{origin}{}{query}", escaped(path))
 }
 
 #[cfg(test)]
@@ -94,21 +98,25 @@ mod tests {
 
     #[test]
     fn each_server_reads_what_is_meant() {
-        let all =
-            [redirect("/old", "/new", true), redirect("/a%20(b)+", "https://example.org:8443/c:d?x=(1)$2;", false)];
+        let all = [
+            redirect("/old/", "/new", true),
+            redirect("/a%20(b)+", "https://example.org:8443/c:d?x=(1)$2;#e:f", false),
+        ];
         assert_eq!(
             RedirectFormat::Netlify.write(&all),
-            "/old /new 301\n/a%20(b)+ https://example.org:8443/c:d?x=(1)$2; 302\n"
+            "/old/ /new 301\n/a%20(b)+ https://example.org:8443/c%3Ad?x=(1)$2;#e%3Af 302\n"
         );
         assert_eq!(
             RedirectFormat::Nginx.write(&all),
             "location = \"/old\" { return 308 \"/new\"; }\n\
-             location = \"/a (b)+\" { return 307 \"https://example.org:8443/c:d?x=(1)%242;\"; }\n"
+             location = \"/old/\" { return 308 \"/new\"; }\n\
+             location = \"/a (b)+\" { return 307 \"https://example.org:8443/c:d?x=(1)%242;#e:f\"; }\n\
+             location = \"/a (b)+/\" { return 307 \"https://example.org:8443/c:d?x=(1)%242;#e:f\"; }\n"
         );
         let next: Value = serde_json::from_str(&RedirectFormat::Next.write(&all)).unwrap();
         assert_eq!(next[0], json!({ "source": "/old", "destination": "/new", "permanent": true }));
-        assert_eq!(next[1]["source"], "/a%20\\(b\\)\\+");
-        assert_eq!(next[1]["destination"], "https://example.org:8443/c\\:d?x=(1)$2;");
+        assert_eq!(next[1]["source"], "/a%20%28b%29%2B");
+        assert_eq!(next[1]["destination"], "https://example.org:8443/c%3Ad?x=%281%29$2;#e%3Af");
     }
 
     #[test]
@@ -117,7 +125,8 @@ mod tests {
             [redirect("/a%22;%20deny", "/b%0A", true), redirect("/a%0Ab", "/c", true), redirect("/%5C", "/d", true)];
         assert_eq!(
             RedirectFormat::Nginx.write(&all),
-            "location = \"/a\\\"; deny\" { return 308 \"/b%0A\"; }\nlocation = \"/\\\\\" { return 308 \"/d\"; }\n"
+            "location = \"/a\\\"; deny\" { return 308 \"/b%0A\"; }\nlocation = \"/a\\\"; deny/\" { return 308 \"/b%0A\"; }\n\
+             location = \"/\\\\\" { return 308 \"/d\"; }\nlocation = \"/\\\\/\" { return 308 \"/d\"; }\n"
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::db::list::{List, Place, SortKey};
 use crate::db::{Conn, Document, Timestamp, Tx};
 use crate::http::problem::CONFLICT;
 use crate::http::{Fault, Found, ListOf, ListQuery, NoParameters, Problem, SortKind, SortValue, Sorted, Warning, page};
-use crate::resolve;
+use crate::resolve::{self, path_on_site};
 use crate::schema::{authors, categories, former_slugs, published_articles, redirects};
 
 /// How many redirects that lead on to each other are followed: browsers give up after about as many.
@@ -67,9 +67,11 @@ impl Sorted for Redirect {
     }
 }
 
-/// The form that paths are compared in: decoded, without a slash at the end.
+/// The form that paths are compared in: decoded but for slashes, without a slash at the end.
 pub(super) fn key(path: &str) -> String {
-    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    // A decoded slash would be another path.
+    let path = path.replace("%2F", "%252F").replace("%2f", "%252F");
+    let decoded = percent_decode_str(&path).decode_utf8_lossy();
     match decoded.trim_end_matches('/') {
         "" => "/".to_owned(),
         trimmed => trimmed.to_owned(),
@@ -198,19 +200,27 @@ pub(super) fn by_id(conn: &mut Conn, id: RedirectId) -> Result<Option<RedirectRo
     Ok(redirects::table.find(id).select(RedirectRow::as_select()).first(conn).optional()?)
 }
 
-/// A redirect must not lead back to where it begins, also not by way of others.
-pub(super) fn faults(conn: &mut Conn, content: &RedirectContent) -> Result<Vec<Fault>, Problem> {
+/// A redirect must not lead back to where it begins, also not by way of others; and its path must be text.
+pub(super) fn faults(
+    conn: &mut Conn,
+    config: &Config,
+    id: RedirectId,
+    content: &RedirectContent,
+) -> Result<Vec<Fault>, Problem> {
+    if percent_decode_str(&content.from).decode_utf8().is_err() {
+        return Ok(vec![Fault::body("/from", "format", "What is percent-encoded must be UTF-8.")]);
+    }
     let from = key(&content.from);
     let mut to = content.to.clone();
     for _ in 0..MOST_STEPS {
-        let path = to.split(['?', '#']).next().unwrap_or_default();
-        let next = key(path);
-        if path.starts_with('/') && next == from {
+        let Some(path) = path_on_site(config, &to).map(key) else { return Ok(Vec::new()) };
+        if path == from {
             return Ok(vec![Fault::body("/to", "loop", "This leads back to `from`.")]);
         }
-        match by_key(conn, &next)? {
-            Some(row) if path.starts_with('/') => to = row.content.0.to,
-            _ => return Ok(Vec::new()),
+        // What this one says so far is about to change.
+        match by_key(conn, &path)?.filter(|row| row.id != id) {
+            Some(row) => to = row.content.0.to,
+            None => return Ok(Vec::new()),
         }
     }
     Ok(vec![Fault::body("/to", "too_long", "Too many redirects lead on from there; name where they end.")])
@@ -268,7 +278,7 @@ mod tests {
 
     #[test]
     fn paths_are_compared_decoded_and_without_a_slash_at_the_end() {
-        for (path, expected) in [("/", "/"), ("//", "/"), ("/a/", "/a"), ("/a%20b", "/a b"), ("/a%2Fb", "/a/b")] {
+        for (path, expected) in [("/", "/"), ("//", "/"), ("/a/", "/a"), ("/a%20b", "/a b"), ("/a%2fb", "/a%2Fb")] {
             assert_eq!(key(path), expected);
         }
     }

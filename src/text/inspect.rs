@@ -7,6 +7,8 @@ use super::scan::{self, Piece};
 
 /// How many link targets of one text are looked at.
 const MOST_TARGETS: usize = 500;
+/// The longest target that is looked at, in bytes: an address within a site is shorter.
+const MAX_TARGET: usize = 500;
 
 /// What stands in a rendered text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(crate) struct Inspection {
     pub images_without_alt: Vec<String>,
     /// Where links lead that have no words.
     pub empty_links: Vec<String>,
-    /// Where links lead, each once, in order.
+    /// Where links lead, each once, in order: the first 500.
     pub links: Vec<String>,
 }
 
@@ -71,7 +73,7 @@ impl Inspection {
         if !has_words {
             self.empty_links.push(target.clone());
         }
-        if !target.is_empty() && !self.links.contains(&target) {
+        if !target.is_empty() && self.links.len() < MOST_TARGETS && !self.links.contains(&target) {
             self.links.push(target);
         }
     }
@@ -82,26 +84,46 @@ fn level(name: &str) -> Option<u8> {
     (1..=6).contains(&digit).then_some(digit)
 }
 
-/// Where a Markdown source links to, each once: `article:<uuid>`, paths and http addresses, without query and fragment.
+/// Where a Markdown source links to, each once and at most 500: `article:<uuid>`, paths and http addresses, without query
+/// and fragment.
 ///
-/// A scan of the source, cheap enough for a write: what stands in code counts as well.
+/// A scan of the source, cheap enough for a write: what stands in code counts as well, and takes time linear in the length
+/// of the text.
 pub(crate) fn link_targets(markdown: &str) -> Vec<String> {
     let mut targets: BTreeSet<String> =
-        mentions(markdown).into_iter().map(|mention| format!("{SCHEME}{}", mention.id)).collect();
-    for opening in ["](", "](<", "]: ", "]:", "href=\"", "href='", "<http", "http"] {
+        mentions(markdown).into_iter().take(MOST_TARGETS).map(|mention| format!("{SCHEME}{}", mention.id)).collect();
+    for opening in ["](", "]: ", "]:", "href=\"", "href='", "http"] {
+        let mut looked_at = 0;
         for (at, _) in markdown.match_indices(opening) {
-            // An address is its own opening.
-            let begin = at + opening.find("http").unwrap_or(opening.len());
-            let rest = markdown[begin..].trim_start_matches(['<', ' ']);
-            let end = rest.find(|c: char| c.is_whitespace() || ")>\"'?#".contains(c)).unwrap_or(rest.len());
-            let target = rest[..end].trim_end_matches(['.', ',', ';', '/']);
-            let is_path = target.starts_with('/') && !target.starts_with("//");
-            if is_path || target.starts_with("http://") || target.starts_with("https://") {
-                targets.insert(target.to_owned());
+            if at < looked_at {
+                continue;
             }
+            if targets.len() >= MOST_TARGETS {
+                break;
+            }
+            // An address is its own opening.
+            let begin = if opening == "http" { at } else { at + opening.len() };
+            let (target, end) = target_at(markdown, begin);
+            looked_at = end;
+            targets.extend(target.map(str::to_owned));
         }
     }
-    targets.into_iter().take(MOST_TARGETS).collect()
+    targets.into_iter().collect()
+}
+
+/// The target that begins at a place, if one does, and where it or the search for it ends.
+fn target_at(markdown: &str, begin: usize) -> (Option<&str>, usize) {
+    let skipped = markdown[begin..].bytes().take(8).take_while(|byte| b"< ".contains(byte)).count();
+    let begin = begin + skipped;
+    let window = &markdown[begin..markdown.floor_char_boundary(begin + MAX_TARGET)];
+    let ends = |c: char| c.is_whitespace() || ")>\"'?#".contains(c);
+    let Some(length) = window.find(ends).or((begin + window.len() == markdown.len()).then_some(window.len())) else {
+        return (None, begin + window.len());
+    };
+    let target = window[..length].trim_end_matches(['.', ',', ';', '/']);
+    let is_path = target.starts_with('/') && !target.starts_with("//");
+    let is_address = target.starts_with("http://") || target.starts_with("https://");
+    (Some(target).filter(|_| is_path || is_address), begin + length)
 }
 
 #[cfg(test)]
@@ -144,6 +166,18 @@ mod tests {
                 "https://example.org/four"
             ]
         );
+    }
+
+    #[test]
+    fn a_text_made_of_openings_has_few_targets_and_short_ones() {
+        for piece in ["http://", "](/", "[](/articles/x) ", "href=\"/", "]: /ä"] {
+            let text = piece.repeat(1_048_576 / piece.len());
+            let targets = link_targets(&text);
+            assert!(
+                targets.len() <= MOST_TARGETS && targets.iter().all(|target| target.len() <= MAX_TARGET),
+                "{piece}"
+            );
+        }
     }
 
     proptest! {

@@ -106,7 +106,8 @@ fn all_is_done_or_nothing_unless_that_is_not_wanted() {
 fn five_hundred_operations_are_one_answer_and_one_more_is_too_many() {
     let server = TestServer::start();
     let editor = server.signed_in(Role::Editor);
-    let create = |number: usize| json!({ "op": "create", "article": { "title": format!("Article {number}"), "body_markdown": "Text." } });
+    let create =
+        |number: usize| json!({ "op": "create", "article": { "title": "The same", "tags": [number.to_string()] } });
     let many: Vec<_> = (0..500).map(create).collect();
     let tried = editor.post(&format!("{BULK}?validate_only=true"), &json!({ "operations": many })).expect(200).json();
     assert_eq!(tried["results"].as_array().unwrap().len(), 500);
@@ -148,6 +149,22 @@ fn a_body_that_is_wrong_is_told_so_by_operation() {
         assert_eq!(refused.fault(pointer).code, code, "{pointer}");
     }
     assert!(refused.fault("/operations/1/op").message.contains("\"archive\""));
+    let untagged = editor.post(BULK, &json!({ "operations": [{ "id": "x" }] })).refused(422, "invalid-body");
+    assert_eq!((untagged.fault("/operations/0/op").code, untagged.faults().len()), ("required".to_owned(), 1));
+    let imageless = Work::begin(editor.clone(), &json!({ "title": "x", "hero_image": { "url": "/a.jpg" } }));
+    let publish = json!({ "operations": [{ "op": "publish", "id": imageless.id, "revision": 1 }] });
+    editor.post(BULK, &publish).refused(422, "bulk-failed").fault("/operations/0");
+    let long = "x".repeat(1_000_000);
+    let long = Work::begin(editor.clone(), &json!({ "title": "Long", "body_markdown": long }));
+    let many: Vec<_> = (0..9)
+        .map(|number| {
+            let body = json!({ "body_markdown": format!("{number}{}", "x".repeat(1_000_000)) });
+            let revision = editor.patch(&long.path, "*", &body).expect(200).json()["revision"].clone();
+            json!({ "op": "publish", "id": long.id, "revision": revision })
+        })
+        .collect();
+    let refused = editor.post(BULK, &json!({ "operations": many })).refused(422, "invalid-body");
+    assert_eq!(refused.fault("/operations").code, "too_long");
     editor.post(BULK, &json!({ "operations": [] })).refused(422, "invalid-body").fault("/operations");
 }
 

@@ -137,3 +137,26 @@ fn what_links_to_an_article_is_told_before_it_goes() {
     mine.delete(&mine.client, "").expect(204);
     assert_eq!(checks(&own)["linked_from"]["items"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn checks_tell_nothing_of_what_one_may_not_know() {
+    let server = TestServer::start();
+    let hidden = Work::begin(server.signed_in(Role::Editor), &json!({ "title": "Hidden", "slug": "hidden" }));
+    let body = format!("[a](/articles/hidden) [b](/articles/nothing) [c](article:{})", hidden.id);
+    let work = Work::begin(server.signed_in(Role::Contributor), &json!({ "title": "Mine", "body_markdown": body }));
+    let body = "/body_markdown";
+    assert_eq!(found(&checks(&work)), [("broken_link", body), ("broken_link", body), ("broken_link", body)]);
+    hidden.publish();
+    hidden.does("unpublish", &json!({}));
+    assert_eq!(found(&checks(&work))[0], ("link_to_not_public", body), "everybody knows that it was there");
+}
+
+#[test]
+fn a_text_full_of_links_is_checked_in_time() {
+    let server = TestServer::start();
+    let body = (0..20_000).map(|number| format!("[](/articles/x{number})")).collect::<Vec<_>>().join(" ");
+    let work = Work::begin(server.signed_in(Role::Editor), &json!({ "title": "Links", "body_markdown": body }));
+    let told = checks(&work);
+    assert!(told["findings"].as_array().unwrap().len() <= 100);
+    work.publish();
+}

@@ -175,7 +175,7 @@ fn a_correction_says_what_happens_to_what_is_scheduled() {
     let refused = correct(1, "20 mg", "2 mg", Value::Null).refused(409, "conflict");
     assert!(refused.detail().contains("keep") && refused.detail().contains("cancel"), "{}", refused.detail());
     let kept = correct(1, "20 mg", "2 mg", json!("keep")).expect(200).json();
-    assert_eq!(kept["schedule"]["revision"], 2);
+    assert_eq!(kept["schedule"]["revision"], kept["revision"], "what comes out has the correction, too");
     let cancelled = correct(3, "2 mg", "3 mg", json!("cancel")).expect(200).json();
     assert_eq!(cancelled["schedule"], Value::Null);
     // What only goes at its time still does, whatever was corrected.
@@ -199,4 +199,97 @@ fn a_corrected_slug_leads_on_from_the_former_one() {
     work.client.post("/api/v1/manage/articles", &json!({ "title": "x", "slug": "taken" })).expect(201);
     let taken = json!({ "base_revision": 3, "set": { "slug": "taken" } });
     work.try_as(&work.client, "correct", &taken).refused(409, "slug-taken");
+}
+
+#[test]
+fn a_correction_without_a_slug_makes_one_and_one_without_a_title_changes_nothing() {
+    let server = TestServer::start();
+    let work = with_rewrite(&server, &json!({ "subtitle": "Rewritten" }));
+    let corrected = work.does("correct", &json!({ "base_revision": 1, "set": { "slug": null, "title": "New doses" } }));
+    assert_eq!(corrected["published"]["slug"], "new-doses");
+    server.anonymous().get("/api/v1/articles/new-doses").expect(200);
+    let refused = work.try_as(&work.client, "correct", &json!({ "base_revision": 3, "set": { "title": null } }));
+    refused.refused(422, "invalid-body").fault("/set/title");
+}
+
+#[test]
+fn the_same_words_in_another_sentence_are_not_corrected() {
+    let server = TestServer::start();
+    let work = with_rewrite(&server, &json!({ "body_markdown": "Drug B: up to 20 mg a day." }));
+    let corrected = work.does("correct", &json!({ "base_revision": 1, "replace": [dose("2 mg")] }));
+    assert_eq!(
+        (warned(&corrected), &corrected["body_markdown"]),
+        (vec!["/body_markdown"], &json!("Drug B: up to 20 mg a day."))
+    );
+    assert_eq!(public_text(&server), "Take at most 2 mg a day. Drink water.");
+}
+
+#[test]
+fn what_comes_out_later_comes_out_corrected() {
+    let server = TestServer::start();
+    for is_working_copy in [true, false] {
+        let slug = format!("doses-{is_working_copy}");
+        let body = json!({ "title": "Doses", "slug": slug, "body_markdown": format!("{DOSE} Drink water.") });
+        let work = Work::begin(server.signed_in(Role::Editor), &body);
+        work.publish();
+        work.client.patch(&work.path, "*", &json!({ "title": "Doses, anew" })).expect(200);
+        work.does("publish", &json!({ "revision": 2, "publish_at": server.app.clock.now().plus_seconds(600) }));
+        if !is_working_copy {
+            work.client.patch(&work.path, "*", &json!({ "title": "Half done", "body_markdown": "Half" })).expect(200);
+        }
+        let body = json!({ "base_revision": 1, "replace": [dose("2 mg")], "schedule": "keep" });
+        let corrected = work.does("correct", &body);
+        assert_ne!(corrected["schedule"]["revision"], 2);
+        pass(&server, 601);
+        let article = eventually("it comes out", || {
+            let article =
+                server.anonymous().get(&format!("/api/v1/articles/{slug}?include=body_markdown")).expect(200).json();
+            Some(article).filter(|article| article["title"] == "Doses, anew")
+        });
+        assert_eq!(article["body_markdown"], "Take at most 2 mg a day. Drink water.");
+    }
+    // Where it can't be corrected there, a warning says so.
+    let work = with_rewrite(&server, &json!({ "body_markdown": "Something else." }));
+    work.does("publish", &json!({ "revision": 2, "publish_at": server.app.clock.now().plus_seconds(600) }));
+    let body = json!({ "base_revision": 1, "replace": [dose("2 mg")], "schedule": "keep" });
+    assert!(warned(&work.does("correct", &body)).contains(&"/schedule"));
+}
+
+#[test]
+fn a_bound_on_revisions_spares_what_is_corrected_and_checks_ask_about_what_is_new() {
+    let server = TestServer::start_with(|config| {
+        config.most_revisions = Some(1);
+        config.blocking_checks = vec![copydesk::config::Check::EmptyLink];
+    });
+    let work = with_rewrite(&server, &json!({ "subtitle": "Rewritten" }));
+    let corrected = work.does("correct", &json!({ "base_revision": 1, "replace": [dose("2 mg")] }));
+    let public = corrected["published"]["revision"].as_i64().unwrap();
+    work.client.get(&format!("{}/revisions/{public}", work.path)).expect(200);
+    let corrected = work.does(
+        "correct",
+        &json!({ "base_revision": public, "replace": [
+        { "pointer": "/body_markdown", "find": "2 mg", "with": "3 mg" },
+    ] }),
+    );
+    let public = corrected["published"]["revision"].clone();
+    let broken = json!({ "base_revision": public, "set": { "body_markdown": "[](/x)" } });
+    let refused = work.try_as(&work.client, "correct", &broken).refused(409, "conflict");
+    assert_eq!(refused.fault("/body_markdown").code, "empty_link");
+}
+
+#[test]
+fn strictness_is_about_what_is_corrected() {
+    let server = TestServer::start();
+    let body = json!({ "title": "Doses", "body_markdown": "<script>x</script>Text." });
+    let work = Work::begin(server.signed_in(Role::Editor), &body);
+    work.publish();
+    let strict = |body: &Value| {
+        let request =
+            work.client.request("POST", &format!("{}/correct", work.path)).header("prefer", "handling=strict");
+        request.json(body).send()
+    };
+    strict(&json!({ "base_revision": 1, "set": { "title": "Other" } })).expect(200);
+    let touching =
+        json!({ "base_revision": 2, "replace": [{ "pointer": "/body_markdown", "find": "Text", "with": "Words" }] });
+    strict(&touching).refused(422, "unsafe-content");
 }

@@ -134,7 +134,7 @@ fn an_autosave_takes_the_place_of_the_persons_last_one() {
     work.try_as(&work.client, "publish", &json!({ "revision": 2 })).refused(422, "invalid-body").fault("/revision");
     work.try_as(&work.client, "revisions/2/restore", &json!({})).refused(404, "not-found");
     let revision = work.client.get(&format!("{}/revisions/3", work.path)).expect(200).json();
-    assert_eq!((&revision["autosave"], &revision["based_on"]), (&json!(true), &json!(2)));
+    assert_eq!((&revision["autosave"], &revision["based_on"]), (&json!(true), &Value::Null));
     let diff = work.client.get(&format!("{}/revisions/3/diff", work.path)).expect(200).json();
     assert_eq!(diff["from"], 1, "the one that it was made from has left the list");
 
@@ -143,11 +143,12 @@ fn an_autosave_takes_the_place_of_the_persons_last_one() {
     other.patch(&work.path, "*", &json!({ "title": "Four", "autosave": true })).expect(200);
     assert_eq!(numbers(&work), [4, 3, 1]);
     assert_eq!(autosave(&work, "*", "Five")["revision"], 5);
-    assert_eq!(numbers(&work), [5, 4, 1]);
-    // Who saves what was saved by itself means to keep it.
-    work.client.patch(&work.path, "*", &json!({ "title": "Five", "autosave": false })).expect(200);
     assert_eq!(autosave(&work, "*", "Six")["revision"], 6);
-    assert_eq!(numbers(&work), [6, 5, 4, 1]);
+    assert_eq!(numbers(&work), [6, 4, 3, 1]);
+    // Who saves what was saved by itself means to keep it.
+    work.client.patch(&work.path, "*", &json!({ "title": "Six", "autosave": false })).expect(200);
+    assert_eq!(autosave(&work, "*", "Seven")["revision"], 7);
+    assert_eq!(numbers(&work), [7, 6, 4, 3, 1]);
     let wrong = work.client.patch(&work.path, "*", &json!({ "title": "x", "autosave": "yes" }));
     assert_eq!(wrong.refused(422, "invalid-body").fault("/autosave").code, "type");
 }
@@ -207,4 +208,20 @@ fn revisions_beyond_the_bound_go_unless_something_points_at_them() {
     work.does("publish", &json!({ "revision": 9 }));
     save(10);
     assert_eq!(numbers(&work), [10, 9, 8, 3]);
+}
+
+#[test]
+fn an_autosave_that_somebody_has_saved_upon_stays() {
+    let server = TestServer::start();
+    let work = Work::begin(server.signed_in(Role::Editor), &json!({ "title": "One", "body_markdown": "" }));
+    let words = json!({ "body_markdown": "Two hours of words.", "autosave": true });
+    work.client.patch(&work.path, "*", &words).expect(200);
+    let other = server.sign_in(&server.account(Role::Editor));
+    other.patch(&work.path, "*", &json!({ "body_markdown": "Replaced." })).expect(200);
+    work.client.patch(&work.path, "*", &json!({ "subtitle": "x", "autosave": true })).expect(200);
+    let kept = work.client.get(&format!("{}/revisions/2", work.path)).expect(200).json();
+    assert_eq!(kept["body_markdown"], "Two hours of words.");
+    work.does("revisions/2/restore", &json!({}));
+    work.client.patch(&work.path, "*", &json!({ "subtitle": "y", "autosave": true })).expect(200);
+    assert_eq!(numbers(&work), [6, 5, 4, 3, 2, 1]);
 }

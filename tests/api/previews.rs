@@ -169,3 +169,24 @@ fn a_link_is_good_for_one_article_and_can_t_be_made_up() {
     }
     work.try_as(&work.client, "preview-links", &json!({})).refused(409, "conflict");
 }
+
+#[test]
+fn a_link_shows_no_more_than_who_made_it_may_see() {
+    let server = TestServer::start();
+    let account = server.account(Role::Author);
+    let work = Work::begin(server.sign_in(&account), &json!({ "title": "Mine" }));
+    let (_, path) = link(&work, &json!({}));
+    server.anonymous().get(&path).expect(200);
+    server.disable(&account);
+    not_good(&server.anonymous().get(&path));
+    // A link that a program has made stands as long as its key.
+    let admin = server.signed_in(Role::Admin);
+    let key = admin.post("/api/v1/manage/api-keys", &json!({ "name": "Build", "role": "editor" })).expect(201);
+    let program = server.with_token(key.json()["key"].as_str().unwrap());
+    let links = format!("{}/preview-links", work.path);
+    let token = program.post(&links, &json!({})).expect(201).json()["token"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/previews/{token}");
+    server.anonymous().get(&path).expect(200);
+    admin.delete(key.header("location"), "*").expect(204);
+    not_good(&server.anonymous().get(&path));
+}

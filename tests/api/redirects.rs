@@ -142,6 +142,9 @@ fn redirects_are_made_by_hand_changed_and_deleted() {
         (json!({ "from": "/a", "to": "//evil.example" }), "/to"),
         (json!({ "from": "/a", "to": "/b\n/c" }), "/to"),
         (json!({ "from": "/a", "to": "/a/" }), "/to"),
+        (json!({ "from": "/a%", "to": "/b" }), "/from"),
+        (json!({ "from": "/%FF", "to": "/b" }), "/from"),
+        (json!({ "from": "/a", "to": "/x\u{1}y" }), "/to"),
         (json!({ "from": "/a", "to": "/b", "id": "x" }), "/id"),
     ] {
         editor.post(REDIRECTS, &body).refused(422, "invalid-body").fault(pointer);
@@ -152,6 +155,12 @@ fn redirects_are_made_by_hand_changed_and_deleted() {
     let looped = editor.post(REDIRECTS, &json!({ "from": "/c", "to": "/a" })).refused(422, "invalid-body");
     assert_eq!(looped.fault("/to").code, "loop");
     editor.post(REDIRECTS, &json!({ "from": "/c", "to": "https://example.org/a" })).expect(201);
+    let own = format!("{}/d", server.app.config.site_url);
+    let looped = editor.post(REDIRECTS, &json!({ "from": "/d", "to": own })).refused(422, "invalid-body");
+    assert_eq!(looped.fault("/to").code, "loop");
+    // One that is turned round does not follow itself.
+    let turned = editor.post(REDIRECTS, &json!({ "from": "/e", "to": "/f" })).expect(201);
+    editor.patch(turned.header("location"), "*", &json!({ "from": "/f", "to": "/e" })).expect(200);
     editor.delete(&path, "\"v1\"").refused(412, "precondition-failed");
     editor.delete(&format!("{path}?validate_only=true"), "*").expect(200);
     editor.delete(&path, "*").expect(204);

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{ApiKey, ApiKeyRole};
 use crate::auth::secrets::token_hash;
 use crate::auth::sign_ins::USE_SECONDS;
+use crate::auth::{Actor, Credential};
 use crate::auth::{ApiKeyId, Role, UserId, second_factor};
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::db::list::{Bind, List, SortKey};
@@ -141,6 +142,19 @@ fn in_hand(conn: &mut Conn, row: ApiKeyRow) -> Result<Option<Usable>, Problem> {
 fn present_role(conn: &mut Conn, user: UserId) -> Result<Option<Role>, Problem> {
     let enabled = users::table.find(user).filter(users::disabled_at.is_null());
     Ok(enabled.select(users::role).first(conn).optional()?)
+}
+
+/// What an account, or an API key in its place, may do now; none where it is gone, disabled or void.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn actor_now(conn: &mut Conn, id: UserId, now: Timestamp) -> Result<Option<Actor>, Problem> {
+    let key = ApiKeyId::from_uuid(id.uuid());
+    let role = match present_role(conn, id)? {
+        Some(role) => Some(role),
+        None => role_now(conn, key, now)?,
+    };
+    Ok(role.map(|role| Actor { user: id, role, credential: Credential::Program(key) }))
 }
 
 /// Revokes the own keys of an account.
