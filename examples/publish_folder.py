@@ -3,23 +3,19 @@
 Set COPYDESK_URL (http://127.0.0.1:8080) and COPYDESK_KEY (an API key with the role editor)."""
 import json, os, pathlib, sys, urllib.error, urllib.parse, urllib.request  # noqa: E401
 
-def call(method, path, body, **condition):
-    headers = {"Authorization": f"Bearer {os.environ['COPYDESK_KEY']}", "Content-Type": "application/json", **condition}
+def call(method, path, body, **headers):
+    headers |= {"Authorization": f"Bearer {os.environ['COPYDESK_KEY']}", "Content-Type": "application/json"}
     url = os.environ["COPYDESK_URL"] + "/api/v1/manage/articles" + path
-    return json.load(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)))
+    try:
+        return json.load(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)))
+    except urllib.error.HTTPError as error:  # 412: it is not there yet
+        return None if error.code == 412 else sys.exit(f"{path}: {error.read().decode()}")
 
 for file in sorted(pathlib.Path(sys.argv[1]).rglob("*.md")):
     _, front, text = file.read_text(encoding="utf-8").split("---\n", 2)
-    members = (line.split(": ", 1) for line in front.splitlines())
-    article = {name: json.loads(value) for name, value in members} | {"body_markdown": text.strip()}
+    article = {name: json.loads(value) for name, value in (line.split(": ", 1) for line in front.splitlines())}
     path = "/by-external-id/" + urllib.parse.quote(file.relative_to(sys.argv[1]).as_posix(), safe="")
-    try:
-        try:
-            saved = call("PUT", path, article, **{"If-Match": "*"})
-        except urllib.error.HTTPError as error:
-            if error.code != 412: raise  # noqa: E701  (412: it is not there yet)
-            saved = call("PUT", path, article, **{"If-None-Match": "*"})
-        public = call("POST", f"/{saved['id']}/publish", {"revision": saved["revision"]})
-        print(f"{public['published']['url']} is revision {public['revision']}")
-    except urllib.error.HTTPError as error:
-        sys.exit(f"{file}: {json.load(error)}")
+    article["body_markdown"] = text.strip()
+    saved = call("PUT", path, article, **{"If-Match": "*"}) or call("PUT", path, article, **{"If-None-Match": "*"})
+    public = call("POST", f"/{saved['id']}/publish", {"revision": saved["revision"]})
+    print(f"{public['published']['url']} is revision {public['revision']}")
