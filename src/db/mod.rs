@@ -1,8 +1,8 @@
 //! The two doors to the database: [`Db::read`] and [`Db::write`].
 //!
 //! A read runs in one read transaction on a connection that can't write, and its first query is the
-//! content version: all it sees is one state, and it knows which. A write runs in one immediate
-//! transaction on the one writing connection; what follows its commit happens on the writer's thread
+//! content version: all it sees is one state, and it knows which. A write runs by itself or with others that wait in one
+//! immediate transaction on the one writing connection; what follows its commit happens on the writer's thread
 //! before the caller hears of it, since a handler may vanish at any `.await` with its client.
 //! Each door is a few threads that own their connections behind a bounded queue; past the bound a
 //! caller gets [`Error::Overloaded`] at once instead of waiting without end.
@@ -13,6 +13,7 @@ mod door;
 pub mod list;
 mod sqlite;
 mod types;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 
 use self::door::Door;
 pub use self::types::{Document, Id, Timestamp};
+use self::writer::Writer;
 use crate::clock::Clock;
 use crate::schema::{articles, content_version};
 
@@ -141,7 +143,7 @@ impl std::ops::DerefMut for Tx<'_> {
 #[derive(Clone)]
 pub struct Db {
     readers: Arc<Door>,
-    writer: Arc<Door>,
+    writer: Arc<Writer>,
     content_version: Arc<AtomicI64>,
     file: Arc<sqlite::OpenFile>,
     clock: Clock,
@@ -161,7 +163,7 @@ impl Db {
         let open_writer = opener(file, sqlite::Access::Write);
         Ok(Self {
             readers: Arc::new(Door::new("db-read", readers, READ_QUEUE, open_reader)?),
-            writer: Arc::new(Door::new("db-write", vec![writer], WRITE_QUEUE, open_writer)?),
+            writer: Arc::new(Writer::new(writer, WRITE_QUEUE, open_writer)?),
             content_version: Arc::new(AtomicI64::new(version)),
             file: Arc::new(sqlite::OpenFile::of(file)?),
             clock,
@@ -215,7 +217,8 @@ impl Db {
         self.readers.run(job).await?
     }
 
-    /// Runs `work` in one immediate transaction: all of it is stored, durably, or nothing.
+    /// Runs `work` in one immediate transaction: all of it is stored, durably, or nothing. Others that wait may share the
+    /// transaction, each in a savepoint of its own.
     ///
     /// # Errors
     /// What `work` returns (nothing is stored then), or an [`Error`] of the door.
@@ -230,19 +233,16 @@ impl Db {
     {
         let (present, clock) = (Arc::clone(&self.content_version), self.clock.clone());
         let job = move |conn: &mut Conn| {
-            let (value, version) = immediate_transaction(conn, |conn| {
-                let before = ContentVersion::number(conn).map_err(Error::from)?;
-                let value = work(&mut Tx { conn })?;
-                let version = ContentVersion::number(conn).map_err(Error::from)?;
-                if version != before {
-                    ContentVersion::stamp(conn, clock.now()).map_err(Error::from)?;
-                }
-                Ok::<_, E>((value, version))
-            })?;
-            present.store(version, Ordering::Release);
-            Ok(value)
+            let before = ContentVersion::number(conn).map_err(Error::from)?;
+            let value = work(&mut Tx { conn })?;
+            let version = ContentVersion::number(conn).map_err(Error::from)?;
+            if version != before {
+                ContentVersion::stamp(conn, clock.now()).map_err(Error::from)?;
+            }
+            Ok::<_, E>((value, version))
         };
-        self.writer.run(job).await?
+        let stored = move |(_, version): &(T, i64)| present.store(*version, Ordering::Release);
+        self.writer.run(job, stored).await.map(|(value, _)| value)
     }
 
     /// Like [`Db::write`], and takes everything back: what `validate_only` asks for.
@@ -258,20 +258,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let job = move |conn: &mut Conn| {
-            let rehearsed = conn.immediate_transaction::<(), _, _>(|conn| {
-                Err(match work(&mut Tx { conn }) {
-                    Ok(value) => Rehearsal::Done(value),
-                    Err(error) => Rehearsal::Failed(Failure::Work(error)),
-                })
-            });
-            match rehearsed {
-                Err(Rehearsal::Done(value)) => Ok(value),
-                Err(Rehearsal::Failed(failure)) => Err(failure.into_error()),
-                Ok(()) => Err(Error::Closed.into()),
-            }
-        };
-        self.writer.run(job).await?
+        self.writer.rehearse(move |conn| work(&mut Tx { conn })).await
     }
 
     /// The number of the newest public state that was committed by this process.
@@ -331,6 +318,19 @@ enum Rehearsal<T, E> {
     Failed(Failure<E>),
 }
 
+impl<T, E: From<Error>> Rehearsal<T, E> {
+    fn of(outcome: Result<T, E>) -> Self {
+        outcome.map_or_else(|error| Self::Failed(Failure::Work(error)), Self::Done)
+    }
+
+    fn into_result(self) -> Result<T, E> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Failed(failure) => Err(failure.into_error()),
+        }
+    }
+}
+
 impl<T, E> From<QueryError> for Rehearsal<T, E> {
     fn from(error: QueryError) -> Self {
         Self::Failed(Failure::Query(error))
@@ -339,13 +339,6 @@ impl<T, E> From<QueryError> for Rehearsal<T, E> {
 
 fn transaction<T, E: From<Error>>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T, E>) -> Result<T, E> {
     conn.transaction(|conn| work(conn).map_err(Failure::Work)).map_err(Failure::into_error)
-}
-
-fn immediate_transaction<T, E: From<Error>>(
-    conn: &mut Conn,
-    work: impl FnOnce(&mut Conn) -> Result<T, E>,
-) -> Result<T, E> {
-    conn.immediate_transaction(|conn| work(conn).map_err(Failure::Work)).map_err(Failure::into_error)
 }
 
 #[cfg(test)]

@@ -1,0 +1,295 @@
+//! The writing door: one thread with the one writing connection. What waits is done together and reaches the disk once.
+//!
+//! Each job runs in a savepoint of one transaction, so that one which fails leaves the others alone, and hears what came
+//! of it after the commit of all: an acknowledged write is on the disk. Without others that wait, a job is committed by
+//! itself. A panic, or a transaction that the database has ended, takes the whole transaction back: the others are told
+//! that the database is overloaded, and nothing of theirs was stored.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use tokio::sync::oneshot;
+
+use super::{Conn, Error, Rehearsal, transaction};
+
+/// How many jobs one transaction holds.
+const MOST_TOGETHER: usize = 64;
+/// For how long jobs are added to a transaction: the first of them waits for the last.
+const GATHERING: Duration = Duration::from_millis(4);
+
+/// Does its work in the open transaction.
+type Job = Box<dyn FnOnce(&mut Conn) -> Ran + Send>;
+/// Tells a job's caller what came of it, once it is known whether it is stored.
+type Tell = Box<dyn FnOnce(Result<(), Error>)>;
+type Panic = Box<dyn Any + Send>;
+
+/// A job that has run.
+struct Ran {
+    tell: Tell,
+    panicked: bool,
+}
+
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+}
+
+impl Writer {
+    /// Starts the thread; `queue` jobs may wait.
+    pub(super) fn new(
+        conn: Conn,
+        queue: usize,
+        reopen: impl Fn() -> Result<Conn, Error> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let (jobs, receiver) = sync_channel::<Job>(queue);
+        thread::Builder::new()
+            .name("db-write".to_owned())
+            .spawn(move || serve(conn, &receiver, &reopen))
+            .map_err(|error| Error::Open(format!("a database thread did not start: {error}")))?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs `work`, and where that is stored `stored`, before the caller hears of it.
+    pub(super) async fn run<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+        stored: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.send(move |conn| transaction(conn, work), stored).await
+    }
+
+    /// Runs `work` and takes back what it did.
+    pub(super) async fn rehearse<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let rehearsed = move |conn: &mut Conn| {
+            let outcome = conn.transaction::<(), _, _>(|conn| Err(Rehearsal::of(work(conn))));
+            outcome.map_or_else(Rehearsal::into_result, |()| Err(Error::Closed.into()))
+        };
+        self.send(rehearsed, |_| {}).await
+    }
+
+    async fn send<T, E>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+        stored: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel::<Result<Result<T, E>, Panic>>();
+        let span = tracing::Span::current();
+        let job: Job = Box::new(move |conn| {
+            let result = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| work(conn))));
+            let panicked = result.is_err();
+            let tell = move |committed: Result<(), Error>| {
+                let told = match (result, committed) {
+                    (Ok(Ok(_)), Err(error)) => Ok(Err(error.into())),
+                    (Ok(Ok(value)), Ok(())) => {
+                        stored(&value);
+                        Ok(Ok(value))
+                    }
+                    (failed, _) => failed,
+                };
+                // The caller may be gone with its client; what was committed stays committed.
+                drop(sender.send(told));
+            };
+            Ran { tell: Box::new(tell), panicked }
+        });
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Disconnected(_) => Error::Closed,
+        })?;
+        match receiver.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => resume_unwind(panic),
+            // The transaction could not begin, or the program stops.
+            Err(_) => Err(Error::Overloaded.into()),
+        }
+    }
+}
+
+fn serve(mut conn: Conn, jobs: &Receiver<Job>, reopen: &dyn Fn() -> Result<Conn, Error>) {
+    while let Ok(first) = jobs.recv() {
+        let mut ran = Vec::new();
+        let outcome = conn.immediate_transaction(|conn| gather(conn, first, jobs, &mut ran));
+        let is_whole = outcome.is_ok();
+        for one in ran {
+            (one.tell)(if is_whole { Ok(()) } else { Err(Error::Overloaded) });
+        }
+        if let Err(error) = outcome {
+            match after_failure(&error, reopen) {
+                Some(fresh) => conn = fresh,
+                None => return,
+            }
+        }
+    }
+}
+
+/// Whatever state the connection is in, a new one is in none.
+fn after_failure(error: &QueryError, reopen: &dyn Fn() -> Result<Conn, Error>) -> Option<Conn> {
+    if !matches!(error, QueryError::RollbackTransaction) {
+        tracing::error!(%error, "writes could not be stored");
+    }
+    reopen().inspect_err(|error| tracing::error!(%error, "the writing database connection is lost")).ok()
+}
+
+/// Runs the first job and those that wait behind it.
+fn gather(conn: &mut Conn, first: Job, jobs: &Receiver<Job>, ran: &mut Vec<Ran>) -> QueryResult<()> {
+    let (begun, mut next) = (Instant::now(), Some(first));
+    while let Some(job) = next {
+        let one = job(conn);
+        let panicked = one.panicked;
+        ran.push(one);
+        if panicked {
+            return Err(QueryError::RollbackTransaction);
+        }
+        let goes_on = ran.len() < MOST_TOGETHER && begun.elapsed() < GATHERING;
+        next = if goes_on { jobs.try_recv().ok() } else { None };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Barrier};
+
+    use diesel::sql_types::BigInt;
+
+    use super::super::sqlite;
+    use super::*;
+
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+
+    type Work = Box<dyn FnOnce(&mut Conn) -> Result<(), Error> + Send>;
+
+    struct Fixture {
+        _dir: tempfile::TempDir,
+        writer: Arc<Writer>,
+    }
+
+    fn fixture() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("test.db");
+        let mut conn = sqlite::open(&file, sqlite::Access::Write).unwrap();
+        diesel::sql_query("CREATE TABLE numbers (number INTEGER NOT NULL UNIQUE)").execute(&mut conn).unwrap();
+        let writer = Writer::new(conn, 512, move || sqlite::open(&file, sqlite::Access::Write)).unwrap();
+        Fixture { _dir: dir, writer: Arc::new(writer) }
+    }
+
+    fn insert(conn: &mut Conn, number: i64) -> Result<(), Error> {
+        diesel::sql_query("INSERT INTO numbers VALUES (?)").bind::<BigInt, _>(number).execute(conn)?;
+        Ok(())
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        let counted = |conn: &mut Conn| {
+            let rows: Vec<Count> = diesel::sql_query("SELECT count(*) AS count FROM numbers").load(conn)?;
+            Ok::<_, Error>(rows[0].count)
+        };
+        writer.rehearse(counted).await.unwrap()
+    }
+
+    /// Jobs that certainly wait together: the first holds the thread until all are there.
+    async fn together(writer: &Arc<Writer>, jobs: Vec<Work>) -> Vec<bool> {
+        let barrier = Arc::new(Barrier::new(2));
+        let (holder, held) = (Arc::clone(writer), Arc::clone(&barrier));
+        let first = tokio::spawn(async move {
+            let wait = move |_: &mut Conn| {
+                held.wait();
+                Ok::<_, Error>(())
+            };
+            holder.run(wait, |()| {}).await
+        });
+        tokio::task::yield_now().await;
+        let running: Vec<_> = jobs
+            .into_iter()
+            .map(|job| {
+                let writer = Arc::clone(writer);
+                tokio::spawn(async move { writer.run(job, |()| {}).await.is_ok() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(move || barrier.wait()).await.unwrap();
+        drop(first.await);
+        let mut outcomes = Vec::new();
+        for one in running {
+            outcomes.push(one.await.unwrap_or(false));
+        }
+        outcomes
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_or_is_only_tried_leaves_the_others_alone() {
+        let fixture = fixture();
+        let jobs: Vec<Work> = vec![
+            Box::new(|conn| insert(conn, 1)),
+            Box::new(|conn| {
+                insert(conn, 2)?;
+                Err(Error::Closed)
+            }),
+            Box::new(|conn| insert(conn, 1)),
+            Box::new(|conn| insert(conn, 3)),
+        ];
+        assert_eq!(together(&fixture.writer, jobs).await, [true, false, false, true]);
+        assert_eq!(count(&fixture.writer).await, 2);
+        let rehearsed = fixture.writer.rehearse(|conn| insert(conn, 9)).await;
+        assert!(rehearsed.is_ok());
+        assert_eq!(count(&fixture.writer).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_panic_stores_nothing_of_its_transaction_and_the_next_goes_on() {
+        let fixture = fixture();
+        let stored = Arc::new(AtomicUsize::new(0));
+        let jobs: Vec<Work> = vec![
+            Box::new(|conn| insert(conn, 1)),
+            Box::new(|_| panic!("on purpose")),
+            Box::new(|conn| insert(conn, 2)),
+        ];
+        let outcomes = together(&fixture.writer, jobs).await;
+        assert!(!outcomes[1], "{outcomes:?}");
+        let acknowledged = outcomes.iter().filter(|done| **done).count();
+        assert_eq!(count(&fixture.writer).await, i64::try_from(acknowledged).unwrap());
+        let counter = Arc::clone(&stored);
+        let noted = move |&()| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        fixture.writer.run(|conn| insert(conn, 7), noted).await.unwrap();
+        assert_eq!(stored.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn many_at_once_are_each_stored_once() {
+        let fixture = fixture();
+        let running: Vec<_> = (0..300_i64)
+            .map(|number| {
+                let writer = Arc::clone(&fixture.writer);
+                tokio::spawn(async move { writer.run(move |conn| insert(conn, number), |()| {}).await })
+            })
+            .collect();
+        for one in running {
+            one.await.unwrap().unwrap();
+        }
+        assert_eq!(count(&fixture.writer).await, 300);
+    }
+}
