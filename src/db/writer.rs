@@ -1,8 +1,8 @@
 //! The writing door: one thread with the one writing connection. What waits is done together and reaches the disk once.
 //!
-//! Each job runs in a savepoint of one transaction, so that one which fails leaves the others alone, and hears what came
-//! of it after the commit of all: an acknowledged write is on the disk. Without others that wait, a job is committed by
-//! itself. A panic, or a transaction that the database has ended, takes the whole transaction back: the others are told
+//! Where several wait, each runs in a savepoint of one transaction, so that one which fails leaves the others alone, and
+//! hears what came of it after the commit of all: an acknowledged write is on the disk. Where none waits behind it, a job
+//! has the transaction for itself and needs no savepoint. A panic, or a transaction that the database has ended, takes the whole transaction back: the others are told
 //! that the database is overloaded, and nothing of theirs was stored.
 
 use std::any::Any;
@@ -22,8 +22,8 @@ const MOST_TOGETHER: usize = 64;
 /// For how long jobs are added to a transaction: the first of them waits for the last.
 const GATHERING: Duration = Duration::from_millis(4);
 
-/// Does its work in the open transaction.
-type Job = Box<dyn FnOnce(&mut Conn) -> Ran + Send>;
+/// Does its work in the open transaction: in a savepoint, unless it is alone there.
+type Job = Box<dyn FnOnce(&mut Conn, bool) -> Ran + Send>;
 /// Tells a job's caller what came of it, once it is known whether it is stored.
 type Tell = Box<dyn FnOnce(Result<(), Error>)>;
 type Panic = Box<dyn Any + Send>;
@@ -31,7 +31,18 @@ type Panic = Box<dyn Any + Send>;
 /// A job that has run.
 struct Ran {
     tell: Tell,
-    panicked: bool,
+    end: End,
+}
+
+/// What a job leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// What is to be stored.
+    Done,
+    /// What is to be taken back: it failed, or was only tried out.
+    TakeBack,
+    /// A connection in an unknown state.
+    Panicked,
 }
 
 pub(super) struct Writer {
@@ -63,7 +74,12 @@ impl Writer {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.send(move |conn| transaction(conn, work), stored).await
+        let work = move |conn: &mut Conn, alone: bool| {
+            let outcome = if alone { work(conn) } else { transaction(conn, work) };
+            let end = if outcome.is_ok() { End::Done } else { End::TakeBack };
+            (outcome, end)
+        };
+        self.send(work, stored).await
     }
 
     /// Runs `work` and takes back what it did.
@@ -75,16 +91,21 @@ impl Writer {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let rehearsed = move |conn: &mut Conn| {
-            let outcome = conn.transaction::<(), _, _>(|conn| Err(Rehearsal::of(work(conn))));
-            outcome.map_or_else(Rehearsal::into_result, |()| Err(Error::Closed.into()))
+        let rehearsed = move |conn: &mut Conn, alone: bool| {
+            let outcome = if alone {
+                work(conn)
+            } else {
+                let outcome = conn.transaction::<(), _, _>(|conn| Err(Rehearsal::of(work(conn))));
+                outcome.map_or_else(Rehearsal::into_result, |()| Err(Error::Closed.into()))
+            };
+            (outcome, End::TakeBack)
         };
         self.send(rehearsed, |_| {}).await
     }
 
     async fn send<T, E>(
         &self,
-        work: impl FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+        work: impl FnOnce(&mut Conn, bool) -> (Result<T, E>, End) + Send + 'static,
         stored: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T, E>
     where
@@ -93,9 +114,12 @@ impl Writer {
     {
         let (sender, receiver) = oneshot::channel::<Result<Result<T, E>, Panic>>();
         let span = tracing::Span::current();
-        let job: Job = Box::new(move |conn| {
-            let result = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| work(conn))));
-            let panicked = result.is_err();
+        let job: Job = Box::new(move |conn, alone| {
+            let result = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| work(conn, alone))));
+            let (result, end) = match result {
+                Ok((result, end)) => (Ok(result), end),
+                Err(panic) => (Err(panic), End::Panicked),
+            };
             let tell = move |committed: Result<(), Error>| {
                 let told = match (result, committed) {
                     (Ok(Ok(_)), Err(error)) => Ok(Err(error.into())),
@@ -108,7 +132,7 @@ impl Writer {
                 // The caller may be gone with its client; what was committed stays committed.
                 drop(sender.send(told));
             };
-            Ran { tell: Box::new(tell), panicked }
+            Ran { tell: Box::new(tell), end }
         });
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Overloaded,
@@ -127,11 +151,17 @@ fn serve(mut conn: Conn, jobs: &Receiver<Job>, reopen: &dyn Fn() -> Result<Conn,
     while let Ok(first) = jobs.recv() {
         let mut ran = Vec::new();
         let outcome = conn.immediate_transaction(|conn| gather(conn, first, jobs, &mut ran));
-        let is_whole = outcome.is_ok();
+        // One that was alone and is taken back as it should be is told what came of it.
+        let was_taken_back = matches!(&ran[..], [one] if one.end == End::TakeBack);
+        let failure = match outcome {
+            Ok(()) => None,
+            Err(QueryError::RollbackTransaction) if was_taken_back => None,
+            Err(error) => Some(error),
+        };
         for one in ran {
-            (one.tell)(if is_whole { Ok(()) } else { Err(Error::Overloaded) });
+            (one.tell)(if failure.is_none() { Ok(()) } else { Err(Error::Overloaded) });
         }
-        if let Err(error) = outcome {
+        if let Some(error) = failure {
             match after_failure(&error, reopen) {
                 Some(fresh) => conn = fresh,
                 None => return,
@@ -150,13 +180,22 @@ fn after_failure(error: &QueryError, reopen: &dyn Fn() -> Result<Conn, Error>) -
 
 /// Runs the first job and those that wait behind it.
 fn gather(conn: &mut Conn, first: Job, jobs: &Receiver<Job>, ran: &mut Vec<Ran>) -> QueryResult<()> {
+    let mut second = jobs.try_recv().ok();
+    let alone = second.is_none();
     let (begun, mut next) = (Instant::now(), Some(first));
     while let Some(job) = next {
-        let one = job(conn);
-        let panicked = one.panicked;
+        let one = job(conn, alone);
+        let end = one.end;
         ran.push(one);
-        if panicked {
+        if end == End::Panicked || alone && end == End::TakeBack {
             return Err(QueryError::RollbackTransaction);
+        }
+        if alone {
+            return Ok(());
+        }
+        if let Some(second) = second.take() {
+            next = Some(second);
+            continue;
         }
         let goes_on = ran.len() < MOST_TOGETHER && begun.elapsed() < GATHERING;
         next = if goes_on { jobs.try_recv().ok() } else { None };
@@ -254,6 +293,8 @@ mod tests {
         assert_eq!(count(&fixture.writer).await, 2);
         let rehearsed = fixture.writer.rehearse(|conn| insert(conn, 9)).await;
         assert!(rehearsed.is_ok());
+        let failed = fixture.writer.run(|conn| insert(conn, 8).and(Err::<(), _>(Error::Closed)), |()| {}).await;
+        assert!(matches!(failed, Err(Error::Closed)), "alone, it hears why it failed");
         assert_eq!(count(&fixture.writer).await, 2);
     }
 
@@ -271,7 +312,7 @@ mod tests {
         let acknowledged = outcomes.iter().filter(|done| **done).count();
         assert_eq!(count(&fixture.writer).await, i64::try_from(acknowledged).unwrap());
         let counter = Arc::clone(&stored);
-        let noted = move |&()| {
+        let noted = move |(): &()| {
             counter.fetch_add(1, Ordering::SeqCst);
         };
         fixture.writer.run(|conn| insert(conn, 7), noted).await.unwrap();
