@@ -63,7 +63,21 @@ impl Pool {
     /// # Panics
     /// Carries a panic of `work` over to the caller.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        self.run_in(|jobs| &mut jobs.usual, work).await
+        self.run_in(|jobs| &mut jobs.usual, self.shared.bound, work).await
+    }
+
+    /// Like [`Pool::run`], and never refused: for what follows something that is done already.
+    ///
+    /// # Errors
+    /// `503` where the program stops.
+    ///
+    /// # Panics
+    /// Carries a panic of `work` over to the caller.
+    pub async fn run_certainly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.run_in(|jobs| &mut jobs.usual, usize::MAX, work).await
     }
 
     /// Like [`Pool::run`], before whatever waits there.
@@ -74,12 +88,13 @@ impl Pool {
     /// # Panics
     /// Carries a panic of `work` over to the caller.
     pub async fn run_first<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        self.run_in(|jobs| &mut jobs.first, work).await
+        self.run_in(|jobs| &mut jobs.first, self.shared.bound, work).await
     }
 
     async fn run_in<T: Send + 'static>(
         &self,
         queue: fn(&mut Jobs) -> &mut VecDeque<Job>,
+        bound: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let (sender, receiver) = oneshot::channel::<Result<T, Panic>>();
@@ -89,7 +104,7 @@ impl Pool {
                 drop(sender.send(span.in_scope(|| catch_unwind(AssertUnwindSafe(work)))));
             }
         });
-        self.shared.add(queue, job)?;
+        self.shared.add(queue, bound, job)?;
         match receiver.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => resume_unwind(panic),
@@ -110,10 +125,10 @@ impl Shared {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, queue: fn(&mut Jobs) -> &mut VecDeque<Job>, job: Job) -> Result<(), Problem> {
+    fn add(&self, queue: fn(&mut Jobs) -> &mut VecDeque<Job>, bound: usize, job: Job) -> Result<(), Problem> {
         let mut jobs = self.lock();
         let waiting = queue(&mut jobs);
-        if waiting.len() >= self.bound {
+        if waiting.len() >= bound {
             return Err(Problem::overloaded());
         }
         waiting.push_back(job);

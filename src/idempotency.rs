@@ -70,21 +70,26 @@ impl Running {
     }
 }
 
-/// A request with a key that runs; it has ended when this is dropped.
-pub struct Keyed {
+/// That a keyed request runs, until this is dropped.
+struct Turn {
     app: web::Data<App>,
-    caller: Actor,
     hash: Hash,
-    fingerprint: Mutex<Hash>,
-    /// Whether something was written on behalf of it.
-    recorded: AtomicBool,
-    now: Timestamp,
 }
 
-impl Drop for Keyed {
+impl Drop for Turn {
     fn drop(&mut self) {
         self.app.running.end(&self.hash);
     }
+}
+
+/// A request with a key that runs.
+pub struct Keyed {
+    turn: Turn,
+    caller: Actor,
+    fingerprint: Hash,
+    /// Whether something was written on behalf of it.
+    recorded: AtomicBool,
+    now: Timestamp,
 }
 
 impl Keyed {
@@ -104,8 +109,8 @@ impl Keyed {
 
     fn row(&self, location: Option<String>, answer: Option<Answer>) -> store::Row {
         store::Row {
-            hash: self.hash.to_vec(),
-            fingerprint: self.fingerprint().to_vec(),
+            hash: self.turn.hash.to_vec(),
+            fingerprint: self.fingerprint.to_vec(),
             caller_id: self.caller.user.bytes(),
             role: self.caller.role.name().to_owned(),
             created_at: self.now,
@@ -114,10 +119,6 @@ impl Keyed {
             headers: answer.as_ref().map(Answer::headers_as_text),
             body: answer.map(|answer| answer.body),
         }
-    }
-
-    fn fingerprint(&self) -> Hash {
-        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,15 +177,14 @@ async fn begin(
         let detail = "The first request with this key has not been answered yet; send it again in a moment.";
         return Err(Problem::new(&STILL_RUNNING, detail).with_header(header::RETRY_AFTER, "1"));
     }
-    let (recorded, now) = (AtomicBool::new(false), app.clock.now());
-    let keyed = Arc::new(Keyed { app: app.clone(), caller, hash, fingerprint: Mutex::default(), recorded, now });
+    let turn = Turn { app: app.clone(), hash };
     let payload = request.take_payload();
     let body = read_in_time(request.request(), payload).await?.freeze();
     let fingerprint = app.secret.keyed_hash(PURPOSE, &compared(request, &body));
-    *keyed.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) = fingerprint;
     request.set_payload(whole(body));
+    let (recorded, now) = (AtomicBool::new(false), app.clock.now());
     match app.db.read(move |conn| store::find(conn, &hash, now)).await? {
-        None => Ok(Begun::First(keyed)),
+        None => Ok(Begun::First(Arc::new(Keyed { turn, caller, fingerprint, recorded, now }))),
         Some(row) if row.fingerprint != fingerprint => {
             let detail = "This key was used for another request to this address; take a new key for a new request.";
             Err(Problem::new(&IDEMPOTENCY_KEY_REUSED, detail))
@@ -260,8 +260,8 @@ async fn finish(
         Err(body) => (None, body),
     };
     let row = keyed.row(location, answer);
-    let (prunes, now) = (keyed.app.running.is_due(&row), keyed.now);
-    let kept = keyed.app.db.write(move |tx| {
+    let (prunes, now) = (keyed.turn.app.running.is_due(&row), keyed.now);
+    let kept = keyed.turn.app.db.write(move |tx| {
         store::put(tx, row)?;
         if prunes { store::prune(tx, now) } else { Ok(()) }
     });

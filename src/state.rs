@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -17,15 +16,10 @@ pub use crate::clock::Clock;
 use crate::compute::Pool;
 use crate::config::Config;
 use crate::db::{Conn, ContentVersion, Db, Tx};
-use crate::http::problem::OVERLOADED;
 use crate::http::{CachePolicy, Delivered, DeliveredText, Problem};
 use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
 use crate::text::{self, Rendered};
-
-/// How long who may not be refused waits before the next try, and how often.
-const WAIT: Duration = Duration::from_millis(25);
-const MOST_WAITS: usize = 1200;
 
 /// The running program's shared state.
 pub struct App {
@@ -127,19 +121,13 @@ impl App {
         if validate_only { self.db.rehearse(work).await } else { self.db.write(work).await }
     }
 
-    /// Renders Markdown of what is stored already: it waits where others would be refused, since what was done must be
-    /// answered as done.
+    /// Renders Markdown of what is stored already: what was done must be answered as done, so it is never refused.
     ///
     /// # Errors
-    /// `503` where there is no end of waiting.
+    /// `503` where the program stops.
     pub(crate) async fn render_stored(&self, markdown: &str) -> Result<Rendered, Problem> {
-        for _ in 0..MOST_WAITS {
-            match self.render(markdown).await {
-                Err(problem) if problem.is(&OVERLOADED) => tokio::time::sleep(WAIT).await,
-                rendered => return rendered,
-            }
-        }
-        Err(Problem::overloaded())
+        let markdown = markdown.to_owned();
+        self.renderer.run_certainly(move || text::render(&markdown)).await
     }
 
     /// Renders Markdown, on a thread that is there for it.

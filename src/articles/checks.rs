@@ -18,7 +18,7 @@ use crate::http::problem::CONFLICT;
 use crate::http::{Fault, Managed, Path, Problem, Query};
 use crate::resolve;
 use crate::state::App;
-use crate::text::{self, Inspection};
+use crate::text::{self, Inspection, Rendered};
 
 /// The longest title that search engines show, in characters.
 const MAX_SEO_TITLE: usize = 60;
@@ -99,19 +99,26 @@ pub(super) async fn check_article(
     Ok(Managed::new(checks.await?))
 }
 
+/// What is needed to refuse what the setting marks as blocking; none where it marks nothing.
+pub(super) async fn inspect_for_blocking(app: &App, rendered: &Rendered) -> Result<Option<Inspection>, Problem> {
+    if app.config.blocking_checks.is_empty() {
+        return Ok(None);
+    }
+    let html = rendered.html.clone();
+    app.renderer.run(move || text::inspect(&html)).await.map(Some)
+}
+
 /// Refuses a revision that is not public yet and has something that the setting marks as blocking.
 pub(super) fn refuse_blocking(
     conn: &mut Conn,
     config: &Config,
     row: &ArticleRow,
     (number, content): (i64, &Content),
-    inspection: &Inspection,
+    inspection: Option<&Inspection>,
     actor: Actor,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    if row.published_revision == Some(number) {
-        return Ok(());
-    }
+    let Some(inspection) = inspection.filter(|_| row.published_revision != Some(number)) else { return Ok(()) };
     refuse(blocking(conn, config, (content, inspection), actor, now)?)
 }
 
@@ -123,9 +130,6 @@ pub(super) fn blocking(
     actor: Actor,
     now: Timestamp,
 ) -> Result<Vec<Fault>, Problem> {
-    if config.blocking_checks.is_empty() {
-        return Ok(Vec::new());
-    }
     let found = findings(conn, config, content, inspection, actor, now)?;
     let blocking = found.into_iter().filter(|finding| finding.blocking);
     Ok(blocking.map(|finding| Fault::body(finding.pointer, finding.check.name(), finding.message)).collect())

@@ -22,14 +22,6 @@ use crate::state::App;
 const KEEPS_THE_VERSION: &[&str] =
     &["article.name_revision", "article.make_preview_link", "article.revoke_preview_link"];
 
-/// What somebody wants to make of an article.
-pub(super) enum Edit {
-    /// Change it.
-    Patch(MergePatch<Content>),
-    /// Nothing that could be merged.
-    Other,
-}
-
 /// Two edits that met.
 struct Meeting {
     row: ArticleRow,
@@ -39,11 +31,12 @@ struct Meeting {
     base: Option<(Content, Option<Content>)>,
 }
 
-/// The refusal of an edit, with all that helps to go on; `refused` where nothing is known.
+/// The refusal of a change, with all that helps to go on; `refused` where nothing is known. `edit` is the change, where it
+/// is one that could be merged.
 pub(super) async fn explained(
     app: &Data<App>,
     id: ArticleId,
-    edit: Edit,
+    edit: Option<MergePatch<Content>>,
     if_match: &IfMatch,
     actor: Actor,
     refused: Problem,
@@ -63,7 +56,7 @@ fn meeting(
     conn: &mut Conn,
     config: &Config,
     id: ArticleId,
-    edit: Edit,
+    edit: Option<MergePatch<Content>>,
     seen: Option<i64>,
     actor: Actor,
     now: Timestamp,
@@ -75,14 +68,14 @@ fn meeting(
         None => None,
     };
     let base = match (base, edit) {
-        (Some((_, base)), Edit::Patch(patch)) => {
+        (Some(base), Some(patch)) => {
             let replaces = patch.replaces();
             let own = patch.onto(&base, |content| {
                 draft_check::resolve_edit(conn, content, &base, replaces, id, actor, (&config.language, now))
             })?;
             Some((base, own))
         }
-        (Some((_, base)), Edit::Other) => Some((base, None)),
+        (Some(base), None) => Some((base, None)),
         (None, _) => None,
     };
     Ok(Meeting { changed: last_change(conn, id)?, row, present, base })

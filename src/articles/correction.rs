@@ -13,10 +13,10 @@ use super::draft_check;
 use super::history::{self, NewRevision, Saving};
 use super::lifecycle::{Move, Standing};
 use super::model::{ArticleId, Content, WorkingCopy};
+use super::moves;
 use super::publishing::{self, Revision};
 use super::schedule::{self, ScheduleChoice, Scheduled};
 use super::store::{self, ArticleRow};
-use super::working_copy;
 use crate::auth::{Actor, Caller, PublishArticles};
 use crate::config::Config;
 use crate::db::{Conn, Document, Timestamp, Tx};
@@ -26,7 +26,7 @@ use crate::http::{
     Body, Changes, Fault, Json, MergePatch, Path, Problem, Query, Strict, Versioned, Warning, WriteOptions,
 };
 use crate::state::App;
-use crate::text::{self, Inspection, Rendered};
+use crate::text::{Inspection, Rendered};
 
 /// Utoipa takes a generic type in a member for something else than it is.
 type ArticleChanges = Changes<Content>;
@@ -96,20 +96,13 @@ pub(super) async fn correct_article(
     }
     let blocking = Blocking::prepare(&app, &correction, &rendered).await?;
     let (state, saving) = (app.clone(), Saving::of(actor, &app.config, now));
-    let (working_copy, row_version) = app
-        .write(actor, options.validate_only, move |tx| {
-            let row = store::editable(tx, id, actor)?;
-            let seen = row.row_version;
-            if let Some(blocking) = blocking {
-                blocking.check(tx, &state.config, &correction, actor, now)?;
-            }
-            let (row, warnings) = correction.store(tx, row, rendered, actor, saving)?;
-            let content = history::content(tx, id, row.revision)?.unwrap_or_default();
-            let version = if options.validate_only { seen } else { row.row_version };
-            Ok((working_copy::with_content(tx, &state.config, row, content, warnings)?, version))
-        })
-        .await?;
-    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
+    moves::moved_with_warnings(&app, actor, options, id, move |tx, row| {
+        if let Some(blocking) = blocking {
+            blocking.check(tx, &state.config, &correction, actor, now)?;
+        }
+        correction.store(tx, row, rendered, actor, saving)
+    })
+    .await
 }
 
 /// What is needed to refuse what the checks of the setting find in the correction and not in what is public already: what
@@ -121,13 +114,9 @@ struct Blocking {
 
 impl Blocking {
     async fn prepare(app: &App, correction: &Correction, rendered: &Rendered) -> Result<Option<Self>, Problem> {
-        if app.config.blocking_checks.is_empty() {
-            return Ok(None);
-        }
-        let before = app.render(&correction.before.body_markdown).await?.html;
-        let after = rendered.html.clone();
-        let inspect = move || Self { before: text::inspect(&before), after: text::inspect(&after) };
-        app.renderer.run(inspect).await.map(Some)
+        let Some(after) = checks::inspect_for_blocking(app, rendered).await? else { return Ok(None) };
+        let before = app.render(&correction.before.body_markdown).await?;
+        Ok(checks::inspect_for_blocking(app, &before).await?.map(|before| Self { before, after }))
     }
 
     fn check(

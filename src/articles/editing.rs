@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 
-use super::conflict::{Edit, explained};
+use super::conflict::explained;
 use super::draft_check;
 use super::history::{self, Saving};
 use super::lifecycle::Move;
@@ -70,7 +70,7 @@ pub(super) async fn change(
             // `*` means whatever is there: who saved meanwhile is built upon, not refused.
             Err(problem) if *if_match == IfMatch::Any && problem.is(&PRECONDITION_FAILED) => {}
             Err(problem) => {
-                return Err(explained(app, id, Edit::Patch(patch), if_match, writing.actor, problem).await);
+                return Err(explained(app, id, Some(patch), if_match, writing.actor, problem).await);
             }
             Ok(changed) => return Ok(changed),
         }
@@ -100,7 +100,7 @@ async fn try_to_change(
 
 /// Renders the body for its warnings, and refuses what sanitising would remove of what the request touches, where
 /// that is asked for.
-pub(super) async fn rendered(app: &App, drafted: &mut Drafted<Content>, strict: Strict) -> Result<Rendered, Problem> {
+async fn rendered(app: &App, drafted: &mut Drafted<Content>, strict: Strict) -> Result<Rendered, Problem> {
     let rendered = app.render(&drafted.content.body_markdown).await?;
     warn(drafted, &rendered, strict)?;
     Ok(rendered)

@@ -58,9 +58,9 @@ pub(super) fn saved_at(conn: &mut Conn, id: ArticleId, number: i64) -> Result<Op
     Ok(of_number.select(revisions::saved_at).first(conn).optional()?)
 }
 
-/// The number and content of the revision that was the working copy at a version of its article, also where it is
-/// retired; none where nobody remembers.
-pub(super) fn at_version(conn: &mut Conn, id: ArticleId, row_version: i64) -> Result<Option<(i64, Content)>, Problem> {
+/// The content that was the working copy at a version of its article, also where it is retired; none where nobody
+/// remembers.
+pub(super) fn at_version(conn: &mut Conn, id: ArticleId, row_version: i64) -> Result<Option<Content>, Problem> {
     let found: Option<(i64, String)> = revisions::table
         .filter(revisions::article_id.eq(id))
         .filter(revisions::row_version.le(row_version))
@@ -80,7 +80,7 @@ pub(super) fn at_version(conn: &mut Conn, id: ArticleId, row_version: i64) -> Re
     if next.is_some_and(|based_on| based_on != Some(number)) {
         return Ok(None);
     }
-    Ok(resolved(conn, Some(text))?.map(|content| (number, content)))
+    resolved(conn, Some(text))
 }
 
 fn resolved(conn: &mut Conn, text: Option<String>) -> Result<Option<Content>, Problem> {
@@ -142,7 +142,8 @@ pub(super) fn settle(tx: &mut Tx<'_>, id: ArticleId, number: i64) -> Result<(), 
 }
 
 /// Retires what the revision that was just saved has replaced: the same person's autosave that it was made from (one
-/// that somebody has saved upon since may be the only place where its text stands), and what lies beyond the bound, but nothing that is named, public, scheduled, previewed or the working copy.
+/// that somebody has saved upon since may be the only place where its text stands), and what lies beyond the bound, but
+/// nothing that is named, public, scheduled, previewed or the working copy.
 pub(super) fn retire(tx: &mut Tx<'_>, saved: &ArticleRow, based_on: i64, saving: Saving) -> Result<(), Problem> {
     let id = saved.id;
     let retired = revisions::retired_at.eq(saving.at);

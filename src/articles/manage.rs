@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::checks;
-use super::conflict::{Edit, explained};
+use super::conflict::explained;
 use super::editing::{self, Writing};
 use super::history::Saving;
 use super::linked_from;
@@ -23,7 +23,6 @@ use crate::http::{
     Problem, Query, Removed, Strict, Versioned, WriteOptions,
 };
 use crate::state::App;
-use crate::text;
 
 /// How an article is deleted.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
@@ -130,16 +129,8 @@ pub(super) async fn get_working_copy(
     Path(id): Path<ArticleId>,
     _query: Query<NoParameters>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (actor, state) = (caller.actor(), app.clone());
-    let (working_copy, row_version) = app
-        .db
-        .read(move |conn| {
-            let row = store::editable(conn, id, actor)?;
-            let row_version = row.row_version;
-            Ok::<_, Problem>((working_copy::load(conn, &state.config, row)?, row_version))
-        })
-        .await?;
-    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
+    let actor = caller.actor();
+    working_copy::read(&app, move |conn| store::editable(conn, id, actor)).await
 }
 
 /// Change an article
@@ -202,7 +193,7 @@ pub(super) async fn delete_article(
         .await;
     let trashed = match trashed {
         Ok(trashed) => trashed,
-        Err(problem) => return Err(explained(&app, id, Edit::Other, &seen, actor, problem).await),
+        Err(problem) => return Err(explained(&app, id, None, &seen, actor, problem).await),
     };
     if !options.validate_only {
         return Ok(Removed::Done);
@@ -231,11 +222,11 @@ pub(super) async fn publish_article(
     let number = publish.revision;
     let revision = app.db.read(move |conn| publishing::load(conn, id, number, times, actor, now)).await?;
     let rendered = app.render(&revision.content.body_markdown).await?;
-    let (state, html) = (app.clone(), rendered.html.clone());
-    let inspection = app.renderer.run(move || text::inspect(&html)).await?;
+    let state = app.clone();
+    let inspection = checks::inspect_for_blocking(&app, &rendered).await?;
     moves::moved(&app, actor, options, id, move |tx, row| {
         let content = (number, &revision.content);
-        checks::refuse_blocking(tx, &state.config, &row, content, &inspection, actor, now)?;
+        checks::refuse_blocking(tx, &state.config, &row, content, inspection.as_ref(), actor, now)?;
         publishing::publish(tx, row, revision.with(rendered), times, actor, now)
     })
     .await

@@ -56,17 +56,12 @@ pub(super) async fn get_article_by_external_id(
     Path(external_id): Path<ExternalId>,
     _query: Query<NoParameters>,
 ) -> Result<Versioned<WorkingCopy>, Problem> {
-    let (actor, state) = (caller.actor(), app.clone());
-    let (working_copy, row_version) = app
-        .db
-        .read(move |conn| {
-            let row = store::by_external_id(conn, &external_id.0)?.ok_or_else(Problem::not_found)?;
-            let row = store::editable(conn, row.id, actor)?;
-            let row_version = row.row_version;
-            Ok::<_, Problem>((working_copy::load(conn, &state.config, row)?, row_version))
-        })
-        .await?;
-    Ok(Versioned::new(working_copy::with_html(&app, working_copy).await?, row_version))
+    let actor = caller.actor();
+    working_copy::read(&app, move |conn| {
+        let row = store::by_external_id(conn, &external_id.0)?.ok_or_else(Problem::not_found)?;
+        store::editable(conn, row.id, actor)
+    })
+    .await
 }
 
 /// Create or replace an article by external id

@@ -21,6 +21,7 @@ use super::editing::event;
 use super::history;
 use super::model::{Article, ArticleId, Content, Person, published_parts};
 use super::published::{self, PublishedRow};
+use super::publishing::no_such_revision;
 use super::store::{self, ArticleRow};
 use crate::auth::secrets::ServerSecret;
 use crate::auth::{Actor, Caller, EditArticles, UserId, api_keys};
@@ -31,8 +32,8 @@ use crate::http::conditional::{base64url, from_base64url};
 use crate::http::draft::object;
 use crate::http::path::{Nested, PathParameter};
 use crate::http::{
-    Body, Created, Description, Fault, IfMatch, Managed, MaybeJson, NoParameters, Output, Path, Problem, Query,
-    Removed, Versioned, WriteOptions, page,
+    Body, Created, Description, IfMatch, Managed, MaybeJson, NoParameters, Output, Path, Problem, Query, Removed,
+    Versioned, WriteOptions, page,
 };
 use crate::schema::preview_links;
 use crate::state::App;
@@ -316,9 +317,8 @@ fn make(
         return Err(Problem::conflict("The article has a hundred preview links already; revoke some first."));
     }
     if let Some(number) = draft.revision {
-        if history::content(tx, id, number)?.is_none() {
-            let message = "The article has no revision of this number.";
-            return Err(Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)]));
+        if !history::is_listed(tx, id, number)? {
+            return Err(no_such_revision());
         }
         history::settle(tx, id, number)?;
     }

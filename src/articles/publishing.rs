@@ -67,7 +67,8 @@ pub(super) fn load(
     Ok(Revision { id, number, content })
 }
 
-fn no_such_revision() -> Problem {
+/// The body names a revision that is not listed.
+pub(super) fn no_such_revision() -> Problem {
     let message = "The article has no revision of this number.";
     Problem::invalid_body(vec![Fault::body("/revision", "not_found", message)])
 }

@@ -15,9 +15,24 @@ use crate::authors::{self, AuthorId};
 use crate::categories::{self, CategoryId};
 use crate::config::Config;
 use crate::db::{Conn, Document};
-use crate::http::{Problem, Warning};
+use crate::http::{Problem, Versioned, Warning};
 use crate::state::App;
 use crate::text::Rendered;
+
+/// The working copy of the article that `find` finds, as management answers it.
+pub(super) async fn read(
+    app: &Data<App>,
+    find: impl FnOnce(&mut Conn) -> Result<ArticleRow, Problem> + Send + 'static,
+) -> Result<Versioned<WorkingCopy>, Problem> {
+    let state = app.clone();
+    let found = app.db.read(move |conn| {
+        let row = find(conn)?;
+        let row_version = row.row_version;
+        Ok::<_, Problem>((load(conn, &state.config, row)?, row_version))
+    });
+    let (working_copy, row_version) = found.await?;
+    Ok(Versioned::new(with_html(app, working_copy).await?, row_version))
+}
 
 /// The working copy of a row, without its body as HTML.
 pub(super) fn load(conn: &mut Conn, config: &Config, row: ArticleRow) -> Result<WorkingCopy, Problem> {

@@ -2,10 +2,11 @@
 //!
 //! Where several wait, each runs in a savepoint of one transaction, so that one which fails leaves the others alone, and
 //! hears what came of it after the commit of all: an acknowledged write is on the disk. Where none waits behind it, a job
-//! has the transaction for itself and needs no savepoint. A panic, or a transaction that the database has ended, takes the whole transaction back: the others are told
-//! that the database is overloaded, and nothing of theirs was stored.
+//! has the transaction for itself and needs no savepoint. A panic, or a transaction that the database has ended, takes
+//! the whole transaction back: the others are told that the database is overloaded, and nothing of theirs was stored.
 
 use std::any::Any;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -180,25 +181,17 @@ fn after_failure(error: &QueryError, reopen: &dyn Fn() -> Result<Conn, Error>) -
 
 /// Runs the first job and those that wait behind it.
 fn gather(conn: &mut Conn, first: Job, jobs: &Receiver<Job>, ran: &mut Vec<Ran>) -> QueryResult<()> {
-    let mut second = jobs.try_recv().ok();
+    let (second, begun) = (jobs.try_recv().ok(), Instant::now());
     let alone = second.is_none();
-    let (begun, mut next) = (Instant::now(), Some(first));
-    while let Some(job) = next {
+    let others = iter::from_fn(|| if alone || begun.elapsed() >= GATHERING { None } else { jobs.try_recv().ok() });
+    for job in iter::once(first).chain(second).chain(others).take(MOST_TOGETHER) {
         let one = job(conn, alone);
-        let end = one.end;
+        // In a savepoint, what is to be taken back has been.
+        let goes_on = one.end == End::Done || one.end == End::TakeBack && !alone;
         ran.push(one);
-        if end == End::Panicked || alone && end == End::TakeBack {
+        if !goes_on {
             return Err(QueryError::RollbackTransaction);
         }
-        if alone {
-            return Ok(());
-        }
-        if let Some(second) = second.take() {
-            next = Some(second);
-            continue;
-        }
-        let goes_on = ran.len() < MOST_TOGETHER && begun.elapsed() < GATHERING;
-        next = if goes_on { jobs.try_recv().ok() } else { None };
     }
     Ok(())
 }

@@ -66,20 +66,16 @@ impl<T> Drafted<T> {
 }
 
 /// The body of a `POST`: a new resource.
+#[derive(Clone)]
 pub struct Draft<T>(Map<String, Value>, PhantomData<T>);
 
 /// The body of a `PATCH`: a JSON Merge Patch. Or what takes the place of a whole resource, its read-only members set
 /// aside: then what is left out gets its default.
+#[derive(Clone)]
 pub struct MergePatch<T> {
     members: Map<String, Value>,
     replaces: bool,
     kind: PhantomData<T>,
-}
-
-impl<T> Clone for MergePatch<T> {
-    fn clone(&self) -> Self {
-        Self { members: self.members.clone(), replaces: self.replaces, kind: PhantomData }
-    }
 }
 
 impl<T> Draft<T> {
@@ -104,19 +100,8 @@ impl<T> Draft<T> {
 }
 
 /// A merge patch that is a member of a body. Its schema is that of the patch without what only a `PATCH` may say.
+#[derive(Clone, Default)]
 pub struct Changes<T>(Map<String, Value>, PhantomData<T>);
-
-impl<T> Clone for Changes<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone(), PhantomData)
-    }
-}
-
-impl<T> Default for Changes<T> {
-    fn default() -> Self {
-        Self(Map::new(), PhantomData)
-    }
-}
 
 impl<T> fmt::Debug for Changes<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,12 +124,6 @@ impl<T> Changes<T> {
 }
 
 /// A draft that is a member of a body.
-impl<T> Clone for Draft<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone(), PhantomData)
-    }
-}
-
 impl<T> fmt::Debug for Draft<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The members may be a person's words.
