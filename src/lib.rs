@@ -23,6 +23,7 @@ pub mod mail;
 pub mod server;
 pub mod state;
 pub mod users;
+pub mod vault;
 
 mod articles;
 mod audit;

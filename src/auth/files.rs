@@ -21,24 +21,40 @@ pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Writes a new file for its owner alone, durably; a file of that name is an error.
-pub(super) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut handle = options.open(file)?;
     handle.write_all(bytes)?;
-    handle.sync_all()
+    handle.sync_all()?;
+    sync_dir_of(file)
 }
 
 /// Puts a file for its owner alone in the place of the present one: at any moment there is the old or the
 /// new one, whole, also after a power cut.
-pub(super) fn replace_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let fresh = file.with_extension("new");
     // What an interrupted attempt left.
     drop(fs::remove_file(&fresh));
     write_private(&fresh, bytes)?;
     fs::rename(&fresh, file)?;
+    sync_dir_of(file)
+}
+
+/// Deletes a file for good, as far as its file system lets that be: it is overwritten before its name goes.
+pub(crate) fn destroy(file: &Path) -> std::io::Result<()> {
+    let mut handle = fs::OpenOptions::new().write(true).open(file)?;
+    let length = usize::try_from(handle.metadata()?.len()).unwrap_or_default();
+    handle.write_all(&vec![0; length])?;
+    handle.sync_all()?;
+    fs::remove_file(file)?;
+    sync_dir_of(file)
+}
+
+/// Makes the name of a file, or that it has gone, outlast a power cut.
+fn sync_dir_of(file: &Path) -> std::io::Result<()> {
     match file.parent() {
         Some(dir) => fs::File::open(dir)?.sync_all(),
         None => Ok(()),

@@ -18,10 +18,12 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use diesel::dsl;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use tokio::sync::Semaphore;
 
 use self::door::Door;
 pub use self::types::{Document, Id, Timestamp};
@@ -38,6 +40,10 @@ const READERS: usize = 4;
 const READ_QUEUE: usize = 512;
 /// Writes that may wait for the writer.
 const WRITE_QUEUE: usize = 512;
+/// How many of them may be what anyone sends: the others always find room.
+const PUBLIC_WRITES: usize = WRITE_QUEUE / 8;
+/// For how long what anyone sends may wait for its turn.
+const PUBLIC_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a door did not give a result.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +150,7 @@ impl std::ops::DerefMut for Tx<'_> {
 pub struct Db {
     readers: Arc<Door>,
     writer: Arc<Writer>,
+    public_writes: Arc<Semaphore>,
     content_version: Arc<AtomicI64>,
     file: Arc<sqlite::OpenFile>,
     clock: Clock,
@@ -155,8 +162,21 @@ impl Db {
     /// # Errors
     /// [`Error::Open`] where the file can't be opened or a migration fails.
     pub fn open(file: &Path, clock: Clock) -> Result<Self, Error> {
+        Self::open_checked(file, clock, |_| Ok(()))
+    }
+
+    /// Like [`Db::open`], and lets `check` look at the migrated database before anything else does.
+    ///
+    /// # Errors
+    /// What `check` returns, and [`Error::Open`] where the file can't be opened or a migration fails.
+    pub fn open_checked(
+        file: &Path,
+        clock: Clock,
+        check: impl FnOnce(&mut Conn) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
         let mut writer = sqlite::open(file, sqlite::Access::Write)?;
         sqlite::migrate(&mut writer)?;
+        check(&mut writer)?;
         let version = ContentVersion::number(&mut writer)?;
         let readers = (0..READERS).map(|_| sqlite::open(file, sqlite::Access::Read)).collect::<Result<Vec<_>, _>>()?;
         let open_reader = opener(file, sqlite::Access::Read);
@@ -164,6 +184,7 @@ impl Db {
         Ok(Self {
             readers: Arc::new(Door::new("db-read", readers, READ_QUEUE, open_reader)?),
             writer: Arc::new(Writer::new(writer, WRITE_QUEUE, open_writer)?),
+            public_writes: Arc::new(Semaphore::new(PUBLIC_WRITES)),
             content_version: Arc::new(AtomicI64::new(version)),
             file: Arc::new(sqlite::OpenFile::of(file)?),
             clock,
@@ -243,6 +264,35 @@ impl Db {
         };
         let stored = move |(_, version): &(T, i64)| present.store(*version, Ordering::Release);
         self.writer.run(job, stored).await.map(|(value, _)| value)
+    }
+
+    /// Like [`Db::write`], for what anyone may send: however much that is, it takes a bounded part of the writer's
+    /// queue, and waits for its turn.
+    ///
+    /// # Errors
+    /// What `work` returns, or an [`Error`] of the door: [`Error::Overloaded`] where its turn did not come in time.
+    ///
+    /// # Panics
+    /// Carries a panic of `work` over to the caller.
+    pub async fn write_public<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let turn = tokio::time::timeout(PUBLIC_PATIENCE, Arc::clone(&self.public_writes).acquire_owned()).await;
+        let turn = turn.map_err(|_| Error::Overloaded)?.map_err(|_| Error::Closed)?;
+        // The turn lasts until the commit, also where the caller has gone.
+        self.write(move |tx| Ok::<_, E>((work(tx)?, turn))).await.map(|(value, _)| value)
+    }
+
+    /// Empties the WAL into the file, so that what was deleted is in neither; whether that could be done now. A reader
+    /// keeps from it for as long as it reads an older state.
+    ///
+    /// # Errors
+    /// An [`Error`] of the door.
+    pub async fn empty_wal(&self) -> Result<bool, Error> {
+        self.writer.between(sqlite::empty_wal).await
     }
 
     /// Like [`Db::write`], and takes everything back: what `validate_only` asks for.

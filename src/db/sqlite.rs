@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{Conn, Error};
@@ -18,7 +18,8 @@ pub(super) enum Access {
 }
 
 /// Opens a connection. `synchronous=FULL` is not negotiable: with `NORMAL`, a power cut loses
-/// acknowledged writes of a WAL database.
+/// acknowledged writes of a WAL database. With `secure_delete`, what is deleted is overwritten, and nothing goes to
+/// temporary files.
 pub(super) fn open(file: &Path, access: Access) -> Result<Conn, Error> {
     let path = file.to_str().ok_or_else(|| Error::Open(format!("the path {} is not UTF-8", file.display())))?;
     let describe = |reason: String| Error::Open(format!("{path} can't be opened: {reason}"));
@@ -30,12 +31,15 @@ pub(super) fn open(file: &Path, access: Access) -> Result<Conn, Error> {
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
+             PRAGMA secure_delete = ON;
+             PRAGMA temp_store = MEMORY;
              PRAGMA trusted_schema = OFF;
              PRAGMA cache_size = -8000;"
         }
         Access::Read => {
             "PRAGMA busy_timeout = 5000;
              PRAGMA query_only = ON;
+             PRAGMA temp_store = MEMORY;
              PRAGMA trusted_schema = OFF;
              PRAGMA mmap_size = 268435456;
              PRAGMA cache_size = -2000;"
@@ -92,6 +96,22 @@ fn identity(path: &Path) -> std::io::Result<Option<(u64, u64)>> {
 }
 
 #[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = BigInt)]
+    busy: i64,
+}
+
+/// Brings all of the WAL into the file and empties it, so that neither holds what was deleted; whether that could be
+/// done, which a reader keeps from for as long as it reads an older state.
+pub(super) fn empty_wal(conn: &mut Conn) -> Result<bool, Error> {
+    // Writers wait behind it: better to be told soon and to try again.
+    conn.batch_execute("PRAGMA busy_timeout = 250;")?;
+    let outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result::<Checkpoint>(conn);
+    conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
+    Ok(outcome?.busy == 0)
+}
+
+#[derive(QueryableByName)]
 struct Finding {
     #[diesel(sql_type = Text)]
     integrity_check: String,
@@ -130,8 +150,6 @@ pub(super) fn migrate(conn: &mut Conn) -> Result<Vec<String>, Error> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use diesel::sql_types::BigInt;
 
     use super::*;
 

@@ -163,6 +163,11 @@ impl Timestamp {
         DateTime::from_timestamp_millis(self.0).unwrap_or_default()
     }
 
+    /// The year and month, as `2026-11`.
+    pub fn month(self) -> String {
+        self.date_time().format("%Y-%m").to_string()
+    }
+
     /// The moment as an HTTP date (RFC 9110, 5.6.7), to the second.
     pub fn http_date(self) -> String {
         self.date_time().format("%a, %d %b %Y %H:%M:%S GMT").to_string()

@@ -24,7 +24,15 @@ const MOST_TOGETHER: usize = 64;
 const GATHERING: Duration = Duration::from_millis(4);
 
 /// Does its work in the open transaction: in a savepoint, unless it is alone there.
-type Job = Box<dyn FnOnce(&mut Conn, bool) -> Ran + Send>;
+type Write = Box<dyn FnOnce(&mut Conn, bool) -> Ran + Send>;
+
+/// What the thread is given to do.
+enum Job {
+    /// Something in a transaction.
+    Write(Write),
+    /// Something between two transactions.
+    Between(Box<dyn FnOnce(&mut Conn) + Send>),
+}
 /// Tells a job's caller what came of it, once it is known whether it is stored.
 type Tell = Box<dyn FnOnce(Result<(), Error>)>;
 type Panic = Box<dyn Any + Send>;
@@ -115,7 +123,7 @@ impl Writer {
     {
         let (sender, receiver) = oneshot::channel::<Result<Result<T, E>, Panic>>();
         let span = tracing::Span::current();
-        let job: Job = Box::new(move |conn, alone| {
+        let job: Write = Box::new(move |conn, alone| {
             let result = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| work(conn, alone))));
             let (result, end) = match result {
                 Ok((result, end)) => (Ok(result), end),
@@ -135,10 +143,7 @@ impl Writer {
             };
             Ran { tell: Box::new(tell), end }
         });
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Disconnected(_) => Error::Closed,
-        })?;
+        self.enqueue(Job::Write(job))?;
         match receiver.await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => resume_unwind(panic),
@@ -146,29 +151,63 @@ impl Writer {
             Err(_) => Err(Error::Overloaded.into()),
         }
     }
+
+    /// Runs `work` on the connection while no transaction is open.
+    pub(super) async fn between<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (sender, receiver) = oneshot::channel();
+        self.enqueue(Job::Between(Box::new(move |conn| drop(sender.send(work(conn))))))?;
+        receiver.await.map_err(|_| Error::Closed)?
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), Error> {
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Disconnected(_) => Error::Closed,
+        })
+    }
 }
 
 fn serve(mut conn: Conn, jobs: &Receiver<Job>, reopen: &dyn Fn() -> Result<Conn, Error>) {
-    while let Ok(first) = jobs.recv() {
-        let mut ran = Vec::new();
-        let outcome = conn.immediate_transaction(|conn| gather(conn, first, jobs, &mut ran));
-        // One that was alone and is taken back as it should be is told what came of it.
-        let was_taken_back = matches!(&ran[..], [one] if one.end == End::TakeBack);
-        let failure = match outcome {
-            Ok(()) => None,
-            Err(QueryError::RollbackTransaction) if was_taken_back => None,
-            Err(error) => Some(error),
-        };
-        for one in ran {
-            (one.tell)(if failure.is_none() { Ok(()) } else { Err(Error::Overloaded) });
-        }
-        if let Some(error) = failure {
-            match after_failure(&error, reopen) {
-                Some(fresh) => conn = fresh,
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| jobs.recv().ok()) {
+        match job {
+            Job::Between(work) => work(&mut conn),
+            Job::Write(first) => match write(conn, first, jobs, reopen) {
+                Some((usable, left)) => (conn, next) = (usable, left),
                 None => return,
-            }
+            },
         }
     }
+}
+
+/// Does the first job and those that wait behind it in one transaction; gives a connection that can be used, and a job
+/// that must not be in a transaction.
+fn write(
+    mut conn: Conn,
+    first: Write,
+    jobs: &Receiver<Job>,
+    reopen: &dyn Fn() -> Result<Conn, Error>,
+) -> Option<(Conn, Option<Job>)> {
+    let (mut ran, mut left) = (Vec::new(), None);
+    let outcome = conn.immediate_transaction(|conn| gather(conn, first, jobs, &mut ran, &mut left));
+    // One that was alone and is taken back as it should be is told what came of it.
+    let was_taken_back = matches!(&ran[..], [one] if one.end == End::TakeBack);
+    let failure = match outcome {
+        Ok(()) => None,
+        Err(QueryError::RollbackTransaction) if was_taken_back => None,
+        Err(error) => Some(error),
+    };
+    for one in ran {
+        (one.tell)(if failure.is_none() { Ok(()) } else { Err(Error::Overloaded) });
+    }
+    let usable = match failure {
+        Some(error) => after_failure(&error, reopen)?,
+        None => conn,
+    };
+    Some((usable, left))
 }
 
 /// Whatever state the connection is in, a new one is in none.
@@ -179,12 +218,26 @@ fn after_failure(error: &QueryError, reopen: &dyn Fn() -> Result<Conn, Error>) -
     reopen().inspect_err(|error| tracing::error!(%error, "the writing database connection is lost")).ok()
 }
 
-/// Runs the first job and those that wait behind it.
-fn gather(conn: &mut Conn, first: Job, jobs: &Receiver<Job>, ran: &mut Vec<Ran>) -> QueryResult<()> {
-    let (second, begun) = (jobs.try_recv().ok(), Instant::now());
+/// Runs the first job and those that wait behind it, up to one that must not be in a transaction.
+fn gather(
+    conn: &mut Conn,
+    first: Write,
+    jobs: &Receiver<Job>,
+    ran: &mut Vec<Ran>,
+    left: &mut Option<Job>,
+) -> QueryResult<()> {
+    let begun = Instant::now();
+    let mut take = || match jobs.try_recv().ok()? {
+        Job::Write(write) => Some(write),
+        between @ Job::Between(_) => {
+            *left = Some(between);
+            None
+        }
+    };
+    let second = take();
     let alone = second.is_none();
-    let others = iter::from_fn(|| if alone || begun.elapsed() >= GATHERING { None } else { jobs.try_recv().ok() });
-    for job in iter::once(first).chain(second).chain(others).take(MOST_TOGETHER) {
+    let others = iter::from_fn(|| if alone || begun.elapsed() >= GATHERING { None } else { take() });
+    for job in iter::once(first).chain(second).chain(others.fuse()).take(MOST_TOGETHER) {
         let one = job(conn, alone);
         // In a savepoint, what is to be taken back has been.
         let goes_on = one.end == End::Done || one.end == End::TakeBack && !alone;
@@ -215,7 +268,7 @@ mod tests {
     type Work = Box<dyn FnOnce(&mut Conn) -> Result<(), Error> + Send>;
 
     struct Fixture {
-        _dir: tempfile::TempDir,
+        dir: tempfile::TempDir,
         writer: Arc<Writer>,
     }
 
@@ -225,7 +278,7 @@ mod tests {
         let mut conn = sqlite::open(&file, sqlite::Access::Write).unwrap();
         diesel::sql_query("CREATE TABLE numbers (number INTEGER NOT NULL UNIQUE)").execute(&mut conn).unwrap();
         let writer = Writer::new(conn, 512, move || sqlite::open(&file, sqlite::Access::Write)).unwrap();
-        Fixture { _dir: dir, writer: Arc::new(writer) }
+        Fixture { dir, writer: Arc::new(writer) }
     }
 
     fn insert(conn: &mut Conn, number: i64) -> Result<(), Error> {
@@ -310,6 +363,27 @@ mod tests {
         };
         fixture.writer.run(|conn| insert(conn, 7), noted).await.unwrap();
         assert_eq!(stored.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_done_between_transactions_is_in_none() {
+        let fixture = fixture();
+        let checkpoint = |writer: Arc<Writer>| tokio::spawn(async move { writer.between(sqlite::empty_wal).await });
+        let mut running = Vec::new();
+        for number in 0..100_i64 {
+            let writer = Arc::clone(&fixture.writer);
+            running.push(tokio::spawn(async move { writer.run(move |conn| insert(conn, number), |()| {}).await }));
+            if number % 10 == 0 {
+                assert!(checkpoint(Arc::clone(&fixture.writer)).await.unwrap().unwrap());
+            }
+        }
+        for one in running {
+            one.await.unwrap().unwrap();
+        }
+        assert_eq!(count(&fixture.writer).await, 100);
+        assert!(checkpoint(Arc::clone(&fixture.writer)).await.unwrap().unwrap());
+        let wal = fixture.dir.path().join("test.db-wal");
+        assert_eq!(std::fs::metadata(wal).unwrap().len(), 0);
     }
 
     #[tokio::test]
