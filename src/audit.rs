@@ -48,7 +48,7 @@ pub(crate) struct AuditEvent {
     pub action: String,
     /// To what.
     pub subject: AuditSubject,
-    /// How often: more than once only for what anonymous callers cause.
+    /// How often: more than once only for what anonymous callers cause, and for refused attempts that are many.
     #[schema(minimum = 1)]
     pub count: i64,
 }
@@ -81,7 +81,7 @@ pub(crate) enum ActorKind {
 }
 
 impl ActorKind {
-    fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "user" => Self::User,
             "api_key" => Self::ApiKey,

@@ -15,13 +15,14 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::announcements;
 use crate::auth::{ApiKeyId, UserId};
 use crate::db::{Conn, Db, Timestamp, Tx};
 use crate::http::Problem;
 use crate::schema::{audit_events, changes, content_version};
 
 /// Who did it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
     /// A signed-in account.
     User(UserId),
@@ -39,7 +40,7 @@ pub enum Who {
 
 impl Who {
     /// The kind in the log, whose id goes with it, and the API key that was used.
-    fn columns(self) -> (&'static str, Option<Uuid>, Option<Uuid>) {
+    pub(crate) fn columns(self) -> (&'static str, Option<Uuid>, Option<Uuid>) {
         match self {
             Self::User(user) => ("user", Some(user.uuid()), None),
             Self::OwnKey(user, key) => ("user", Some(user.uuid()), Some(key.uuid())),
@@ -73,11 +74,17 @@ pub enum SubjectKind {
     ApiKey,
     /// The key that signs access tokens.
     SigningKey,
+    /// A form of the contact form.
+    ContactForm,
+    /// What a visitor has sent.
+    ContactSubmission,
+    /// The keys that seal what visitors have sent.
+    ContactKey,
 }
 
 impl SubjectKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Article,
         Self::Author,
         Self::Category,
@@ -87,6 +94,9 @@ impl SubjectKind {
         Self::SignIn,
         Self::ApiKey,
         Self::SigningKey,
+        Self::ContactForm,
+        Self::ContactSubmission,
+        Self::ContactKey,
     ];
 
     /// The kind's name in both logs.
@@ -101,6 +111,9 @@ impl SubjectKind {
             Self::SignIn => "sign_in",
             Self::ApiKey => "api_key",
             Self::SigningKey => "signing_key",
+            Self::ContactForm => "contact_form",
+            Self::ContactSubmission => "contact_submission",
+            Self::ContactKey => "contact_key",
         }
     }
 }
@@ -154,6 +167,7 @@ pub struct Event {
 /// What the database says.
 pub fn record(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
     append_audit(tx, event, 1)?;
+    announcements::note(tx, event)?;
     if let Some(public) = &event.public {
         let version = next_version(tx)?;
         diesel::insert_into(changes::table)
@@ -170,29 +184,34 @@ pub fn record(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Writes to the audit trail what anonymous callers did `count` times: one row, so that nobody can fill the disk.
-fn record_anonymous(
+/// Writes to the audit trail what was done `count` times: one row, so that nobody can fill the disk.
+fn record_counted(
     tx: &mut Tx<'_>,
-    action: &'static str,
+    (action, who): (&'static str, Who),
     kind: SubjectKind,
     at: Timestamp,
     count: i64,
 ) -> Result<(), Problem> {
-    append_audit(tx, &Event { at, who: Who::Anonymous, action, kind, id: None, public: None }, count)
+    append_audit(tx, &Event { at, who, action, kind, id: None, public: None }, count)
 }
 
-/// By minute and action: to what kind of thing, and how often.
-type Counts = BTreeMap<(i64, &'static str), (SubjectKind, i64)>;
+/// By minute, action and who did it: to what kind of thing, and how often.
+type Counts = BTreeMap<(i64, &'static str, Who), (SubjectKind, i64)>;
 
-/// What anonymous callers did, counted by kind and minute until it is written.
+/// What anonymous callers did, and what others tried again and again, counted by kind and minute until it is written.
 #[derive(Debug, Default)]
 pub struct AnonymousEvents(Mutex<Counts>);
 
 impl AnonymousEvents {
     /// Counts one; `action` is one of a few fixed names, so the map is small.
     pub fn note(&self, action: &'static str, kind: SubjectKind, at: Timestamp) {
+        self.note_of(Who::Anonymous, action, kind, at);
+    }
+
+    /// Counts one of somebody who is known.
+    pub fn note_of(&self, who: Who, action: &'static str, kind: SubjectKind, at: Timestamp) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.entry((at.unix_seconds().div_euclid(60), action)).or_insert((kind, 0)).1 += 1;
+        counts.entry((at.unix_seconds().div_euclid(60), action, who)).or_insert((kind, 0)).1 += 1;
     }
 
     /// Takes the counts of the minutes that are over, or of all.
@@ -201,8 +220,11 @@ impl AnonymousEvents {
         if all {
             return std::mem::take(&mut counts);
         }
-        let open = counts.split_off(&(now.unix_seconds().div_euclid(60), ""));
-        std::mem::replace(&mut counts, open)
+        let minute = now.unix_seconds().div_euclid(60);
+        let all = std::mem::take(&mut *counts);
+        let (over, open): (Counts, Counts) = all.into_iter().partition(|((at, ..), _)| *at < minute);
+        *counts = open;
+        over
     }
 
     /// Writes the counts of the minutes that are over to the audit trail, or at the end of the program all.
@@ -216,8 +238,8 @@ impl AnonymousEvents {
         }
         let rows = counts.clone();
         let written = db.write(move |tx| {
-            rows.iter().try_for_each(|((minute, action), (kind, count))| {
-                record_anonymous(tx, action, *kind, Timestamp::from_unix_millis(minute * 60_000), *count)
+            rows.iter().try_for_each(|((minute, action, who), (kind, count))| {
+                record_counted(tx, (action, *who), *kind, Timestamp::from_unix_millis(minute * 60_000), *count)
             })
         });
         written.await.inspect_err(|_| {

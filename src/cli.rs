@@ -5,11 +5,13 @@
 
 mod check;
 mod commands;
+mod keys;
 mod lock;
 mod user;
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -37,7 +39,8 @@ enum Command {
     /// Manage accounts; works beside a running server.
     #[command(subcommand)]
     User(UserCommand),
-    /// Manage the keys that sign access tokens; works beside a running server.
+    /// Manage the keys: those that sign access tokens and, with --contact, those that seal contact messages; works
+    /// beside a running server.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Run the migrations that are due, and nothing else.
@@ -60,12 +63,53 @@ enum Command {
 
 #[derive(Subcommand)]
 enum KeysCommand {
-    /// Let a new key sign from now on; tokens of the former one are accepted until they end.
-    #[command(after_help = "Example:\n  copydesk keys rotate")]
-    Rotate,
+    /// Let a new key sign from now on; tokens of the former one are accepted until they end. With --contact: make a new
+    /// master key, and wrap the keys of contact messages with it.
+    #[command(after_help = "Examples:\n  copydesk keys rotate\n  copydesk keys rotate --contact")]
+    Rotate {
+        /// The master key of contact messages, instead of the key that signs.
+        #[arg(long)]
+        contact: bool,
+    },
     /// List the keys whose tokens are accepted, the one that signs first.
     #[command(after_help = "Example:\n  copydesk keys list")]
     List,
+    /// Write the keys of contact messages to a file under a passphrase, for who keeps it in another place. It opens
+    /// every message of its months, in every backup: destroy it when you replace it.
+    #[command(
+        after_help = "Example:\n  copydesk keys export --contact --passphrase-stdin contact-keys.json < passphrase"
+    )]
+    Export {
+        /// Keys of contact messages; those that sign tokens are not worth keeping.
+        #[arg(long, required = true)]
+        contact: bool,
+        /// Reads the passphrase from standard input: at least 15 characters.
+        #[arg(long, required = true)]
+        passphrase_stdin: bool,
+        /// The file; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Bring keys of contact messages back from a file of `keys export`; those that are there stay as they are.
+    #[command(
+        after_help = "Example:\n  copydesk keys import --contact --passphrase-stdin contact-keys.json < passphrase"
+    )]
+    Import {
+        /// Keys of contact messages.
+        #[arg(long, required = true)]
+        contact: bool,
+        /// Reads the passphrase from standard input.
+        #[arg(long, required = true)]
+        passphrase_stdin: bool,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Erase the contact messages that no key opens any more, for who has lost keys for good.
+    #[command(after_help = "Example:\n  copydesk keys forget --contact")]
+    Forget {
+        /// Keys of contact messages.
+        #[arg(long, required = true)]
+        contact: bool,
+    },
 }
 
 #[derive(Subcommand)]

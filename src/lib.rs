@@ -4,10 +4,11 @@
 //!
 //! Kernel: [`config`] (settings), [`db`] (the two doors to the database), [`http`] (routes, problems,
 //! queries, lists), [`auth`] (who may call), [`state`] (what a handler can reach), `text` (Markdown),
-//! [`idempotency`] (requests that are sent again),
+//! [`idempotency`] (requests that are sent again), [`vault`] (what is sealed with keys that are destroyed in the end),
+//! `notices` (mails that wait), `announcements` (who was let in to what is most private),
 //! `diff` (what differs between two documents), `slugs`, `parts`, `counts` and `changes` (what features share in the
 //! database).
-//! Features: `articles`, `authors`, `categories`, `tags`, `site`, `redirects`, `resolve`, `users`, `audit`, `ops`; `demo` and
+//! Features: `articles`, `authors`, `categories`, `tags`, `site`, `redirects`, `resolve`, `contact`, `users`, `audit`, `ops`; `demo` and
 //! `generate` bring content in.
 
 pub mod auth;
@@ -25,15 +26,18 @@ pub mod state;
 pub mod users;
 pub mod vault;
 
+mod announcements;
 mod articles;
 mod audit;
 mod authors;
 mod categories;
+mod contact;
 mod counts;
 mod demo;
 mod diff;
 mod generate;
 mod jobs;
+mod notices;
 mod ops;
 mod parts;
 mod redirects;

@@ -30,6 +30,7 @@ pub(crate) static INFO: Info = Info {
         ("Tags", "The free words that articles carry."),
         ("Site", "The facts of the whole site."),
         ("Redirects", "Paths of the public site that lead elsewhere, and what any path leads to."),
+        ("Contact", "The contact form: what visitors send, and what becomes of it."),
         ("Sign-in", "Access tokens, sign-ins and the own account."),
         ("Users", "Accounts and their roles."),
         ("API keys", "How programs call."),

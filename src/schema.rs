@@ -319,6 +319,68 @@ table! {
     }
 }
 
+table! {
+    contact_forms (id) {
+        id -> Binary,
+        row_version -> BigInt,
+        name -> Text,
+        content -> Text,
+        created_at -> BigInt,
+        saved_at -> BigInt,
+    }
+}
+
+table! {
+    contact_submissions (id) {
+        id -> Binary,
+        row_version -> BigInt,
+        form_id -> Binary,
+        received_at -> BigInt,
+        saved_at -> BigInt,
+        status -> Text,
+        spam_score -> BigInt,
+        spam_reasons -> Text,
+        is_urgent -> Bool,
+        is_announced -> Bool,
+        assignee_id -> Nullable<Binary>,
+        key_name -> Text,
+        wrapped_key -> Binary,
+        sealed_note -> Nullable<Binary>,
+        sealed -> Binary,
+    }
+}
+
+table! {
+    contact_lookups (token, submission_id) {
+        token -> Binary,
+        submission_id -> Binary,
+    }
+}
+
+table! {
+    notices (id) {
+        id -> Binary,
+        kind -> Text,
+        recipient -> Text,
+        subject_id -> Binary,
+        waiting -> BigInt,
+        due_at -> BigInt,
+        attempts -> BigInt,
+        waiting_since -> BigInt,
+    }
+}
+
+table! {
+    access_announcements (id) {
+        id -> Binary,
+        at -> BigInt,
+        user_id -> Binary,
+        action -> Text,
+        actor_kind -> Text,
+        actor_id -> Nullable<Binary>,
+    }
+}
+
 joinable!(revisions -> articles (article_id));
 joinable!(article_references -> articles (article_id));
 joinable!(published_bodies -> published_articles (article_id));

@@ -13,7 +13,7 @@ use actix_web::{App as Service, HttpServer, web};
 
 use crate::auth::address::UntrustedProxy;
 use crate::auth::files::make_private_dir;
-use crate::auth::limits::Limits;
+use crate::auth::limits::{FloodLimits, Limits};
 use crate::auth::passwords::Passwords;
 use crate::auth::secrets::ServerSecret;
 use crate::auth::tokens::Tokens;
@@ -26,7 +26,8 @@ use crate::http::{Operations, Problem, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
 use crate::state::{App, Clock};
-use crate::{articles, audit, auth, authors, categories, jobs, ops, redirects, resolve, site, tags, users};
+use crate::vault::Vault;
+use crate::{articles, audit, auth, authors, categories, contact, jobs, ops, redirects, resolve, site, tags, users};
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
@@ -44,6 +45,7 @@ pub fn operations() -> Operations {
         .merge(site::operations())
         .merge(redirects::operations())
         .merge(resolve::operations())
+        .merge(contact::operations())
         .merge(auth::operations())
         .merge(users::operations())
         .merge(audit::operations())
@@ -68,7 +70,7 @@ pub struct Running {
     /// Stops it.
     pub handle: ServerHandle,
     server: Server,
-    jobs: JoinHandle<()>,
+    jobs: [JoinHandle<()>; 2],
 }
 
 impl Running {
@@ -78,7 +80,7 @@ impl Running {
     /// What the server fails with.
     pub async fn serve(self) -> std::io::Result<()> {
         let outcome = self.server.await;
-        self.jobs.abort();
+        self.jobs.iter().for_each(JoinHandle::abort);
         jobs::finish(&self.app).await;
         outcome
     }
@@ -91,13 +93,17 @@ impl Running {
 pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     make_private_dir(&config.data_dir)
         .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))?;
-    let db = Db::open(&config.database, clock.clone()).map_err(|error| error.to_string())?;
+    let vault = Vault::open(&config.key_dir).map_err(|error| error.to_string())?;
+    let db = Db::open_checked(&config.database, clock.clone(), |conn| contact::check_keys(conn, &vault));
+    let db = db.map_err(|error| error.to_string())?;
     Ok(App {
         tokens: Tokens::open(&config)?,
         passwords: Passwords::new(config.password_cost)?,
         renderer: Pool::new("renderer", half_of_the_processors(), RENDERINGS_WAITING)?,
         secret: ServerSecret::open(&config.key_dir)?,
         limits: Limits::new(config.rate_limits),
+        floods: FloodLimits::new(config.rate_limits, config.contact_suspicious, config.contact_most),
+        vault,
         mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
         anonymous: AnonymousEvents::default(),
         untrusted_proxy: UntrustedProxy::default(),
@@ -124,7 +130,8 @@ pub fn start(app: App) -> Result<Running, String> {
     let document = web::Data::new(ops::Documents::new(operations));
     let operations = Arc::new(operations());
     let origins = app.config.cors_origins.clone();
-    let jobs = actix_web::rt::spawn(jobs::run(state.clone()));
+    // A mail server that does not answer holds up no other job.
+    let jobs = [actix_web::rt::spawn(jobs::run(state.clone())), actix_web::rt::spawn(jobs::mail(state.clone()))];
     let factory = move || {
         Service::new()
             .app_data(state.clone())

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use tokio::sync::Mutex;
 
 use crate::auth::address::UntrustedProxy;
-use crate::auth::limits::Limits;
+use crate::auth::limits::{FloodLimits, Limits};
 use crate::auth::passwords::Passwords;
 use crate::auth::secrets::ServerSecret;
 use crate::auth::tokens::Tokens;
@@ -20,6 +20,7 @@ use crate::http::{CachePolicy, Delivered, DeliveredText, Problem};
 use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
 use crate::text::{self, Rendered};
+use crate::vault::Vault;
 
 /// The running program's shared state.
 pub struct App {
@@ -39,6 +40,10 @@ pub struct App {
     pub secret: ServerSecret,
     /// The limits of sign-in.
     pub limits: Limits,
+    /// The limits of what anyone may send.
+    pub floods: FloodLimits,
+    /// Seals what is most private.
+    pub vault: Vault,
     /// What anonymous callers did and the audit trail does not know yet.
     pub anonymous: AnonymousEvents,
     /// Whether a proxy that nobody trusts has sent forwarding headers.

@@ -8,10 +8,14 @@
 //! are counted apart: whoever guesses from elsewhere can't keep the person out. Keys are keyed hashes, and both
 //! tables are bounded: in a flood the entries that say least give way.
 
+mod flood;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::flood::{Admission, FloodLimits};
+use super::UserId;
 use crate::db::Timestamp;
 use crate::http::{Problem, RateLimit, RatePolicy};
 
@@ -26,6 +30,8 @@ const WIDE_LOGIN: RatePolicy = RatePolicy { name: "sign-in-wide", quota: 120, wi
 const REFRESH: RatePolicy = RatePolicy { name: "refresh", quota: 300, window_seconds: 60 };
 /// Wrong passwords for one email.
 const EMAIL: RatePolicy = RatePolicy { name: "email", quota: 10, window_seconds: 15 * 60 };
+/// Refused attempts at what is most private that the audit trail tells of one by one: by account.
+const REFUSALS: RatePolicy = RatePolicy { name: "refusals", quota: 60, window_seconds: 60 };
 /// How many wrong passwords are free of waiting.
 const FREE: usize = 3;
 
@@ -38,6 +44,7 @@ pub struct Limits {
     logins: Rate,
     wide_logins: Rate,
     refreshes: Rate,
+    refusals: Rate,
     emails: Arc<Attempts>,
 }
 
@@ -74,6 +81,7 @@ impl Limits {
             logins: Rate::new(LOGIN),
             wide_logins: Rate::new(WIDE_LOGIN),
             refreshes: Rate::new(REFRESH),
+            refusals: Rate::new(REFUSALS),
             emails: Arc::default(),
         }
     }
@@ -103,6 +111,14 @@ impl Limits {
     /// `429` that says when to come again.
     pub fn admit_refresh(&self, network: LimitKey, now: Timestamp) -> Result<Option<RateLimit>, Problem> {
         if self.on { self.refreshes.admit(network, now).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether a refused attempt of an account is told of by itself: many of them are counted, so that nobody fills the
+    /// audit trail.
+    pub fn has_room_for_refusal(&self, user: UserId, now: Timestamp) -> bool {
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(user.uuid().as_bytes());
+        self.refusals.admit(key, now).is_ok()
     }
 
     /// Counts an attempt to sign in with an email; give it back unless the password was wrong.

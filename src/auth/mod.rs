@@ -22,6 +22,7 @@ mod eddsa;
 mod key_set;
 mod redeem;
 mod refresh;
+mod refusals;
 mod roles;
 mod second_factor;
 mod sessions;
@@ -35,7 +36,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpRequest, web};
 
 pub use self::roles::Role;
-use crate::changes::Who;
+use crate::changes::{SubjectKind, Who};
 use crate::config::SignInLimits;
 use crate::db::{Conn, Id, Timestamp};
 use crate::http::problem::{FORBIDDEN, SECOND_FACTOR_SETUP_REQUIRED, UNAUTHENTICATED};
@@ -87,10 +88,14 @@ pub trait Permission: 'static {
     const API_KEYS: bool;
     /// Whether a sign-in has it that is good for setting up the second factor alone.
     const RESTRICTED: bool;
+    /// As what the audit trail tells of who tried without having it; none where it tells nothing.
+    const REFUSALS: Option<(&'static str, SubjectKind)>;
 }
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident $text:literal: $($role:ident)* $(, api_keys $keys:literal, restricted $restricted:literal)?;)*) => {
+    (@refusals) => { None };
+    (@refusals $action:literal $kind:ident) => { Some(($action, SubjectKind::$kind)) };
+    ($($(#[$doc:meta])* $name:ident $text:literal: $($role:ident)* $(, api_keys $keys:literal, restricted $restricted:literal)? $(, refusals $action:literal $kind:ident)?;)*) => {
         $(
             $(#[$doc])*
             #[derive(Debug)]
@@ -100,6 +105,7 @@ macro_rules! permissions {
                 const ROLES: &'static [Role] = &[$(Role::$role),*];
                 const API_KEYS: bool = true $(&& $keys)?;
                 const RESTRICTED: bool = false $(|| $restricted)?;
+                const REFUSALS: Option<(&'static str, SubjectKind)> = permissions!(@refusals $($action $kind)?);
             }
         )*
     };
@@ -126,6 +132,11 @@ permissions! {
     ManageUsers "manage_users": Admin;
     /// Reading the audit trail.
     ReadAudit "read_audit": Admin;
+    /// Managing the forms of the contact form: not what comes by them.
+    ManageForms "manage_contact_forms": Admin;
+    /// Reading what visitors have sent, and working on it: a person's business, no program's.
+    HandleSubmissions "handle_contact_submissions": Intake, api_keys false, restricted false,
+        refusals "contact_submission.refuse" ContactSubmission;
 }
 
 /// The caller, who has the permission `P`.
@@ -206,9 +217,22 @@ impl<P: Permission> FromRequest for Caller<P> {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let app = req.app_data::<web::Data<App>>().cloned();
         let token = bearer_token(req.headers());
+        let subject = req.match_info().get("id").and_then(|id| id.parse().ok());
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::internal("the application's state is missing"))?;
-            authenticate(&app, token?).await
+            let known = match token {
+                Ok(token) => who_has(&app, &token).await,
+                Err(problem) => Err(problem),
+            };
+            let actor = known.as_ref().ok().map(|(actor, _)| *actor);
+            let outcome = known.and_then(|(actor, restricted)| permit::<P>(actor, restricted));
+            match (&outcome, P::REFUSALS) {
+                (Err(problem), Some((action, kind))) if problem.is_clients() => {
+                    refusals::note(&app, actor, (action, kind), subject).await?;
+                }
+                _ => {}
+            }
+            outcome
         })
     }
 }
@@ -223,8 +247,8 @@ impl<P: Permission> Input for Caller<P> {
     }
 }
 
-async fn authenticate<P: Permission>(app: &App, token: String) -> Result<Caller<P>, Problem> {
-    let (actor, restricted) = who_has(app, &token).await?;
+/// Whether an actor has the permission.
+fn permit<P: Permission>(actor: Actor, restricted: bool) -> Result<Caller<P>, Problem> {
     if restricted && !P::RESTRICTED {
         let detail = "Your role needs a second factor: set it up with `POST /api/v1/auth/me/second-factor` first.";
         return Err(Problem::new(&SECOND_FACTOR_SETUP_REQUIRED, detail));

@@ -1,5 +1,6 @@
 //! `copydesk check`: whether the data is whole, for who restores a backup, moves a disk or wonders.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use super::commands::{open_beside_server, print, sentence};
 use crate::config::Config;
 use crate::db::{self, Conn};
 use crate::http::Problem;
-use crate::{articles, audit, changes};
+use crate::vault::Vault;
+use crate::{articles, audit, changes, contact};
 
 /// How many violations of one kind are told.
 const MOST_TOLD: usize = 20;
@@ -33,7 +35,9 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     let progress = Arc::clone(&bar);
-    let parts = db.read(move |conn| look(conn, &progress)).await.map_err(|problem: Problem| sentence(&problem));
+    let key_dir = config.key_dir.clone();
+    let parts =
+        db.read(move |conn| look(conn, &key_dir, &progress)).await.map_err(|problem: Problem| sentence(&problem));
     bar.finish_and_clear();
     let parts = parts?;
     print(&table(&parts))?;
@@ -47,18 +51,24 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
     }
 }
 
-fn look(conn: &mut Conn, bar: &ProgressBar) -> Result<Vec<Part>, Problem> {
+fn look(conn: &mut Conn, key_dir: &Path, bar: &ProgressBar) -> Result<Vec<Part>, Problem> {
     let file = db::check_file(conn)?;
     let (events, broken) = audit::verify(conn)?;
     let broken = broken.map(|position| format!("event {position} was altered, or the one before it was taken out"));
     let total = articles::count(conn)?;
     bar.set_length(total);
     let wrong = articles::verify(conn, &|seen| bar.inc(seen))?;
+    let messages = contact::count(conn)?;
+    let sealed = match Vault::open(key_dir) {
+        Ok(vault) => contact::verify(conn, &vault)?,
+        Err(error) => vec![error.to_string()],
+    };
     Ok(vec![
         Part { name: "database file", seen: String::new(), wrong: file },
         Part { name: "audit trail", seen: format!("{events} events"), wrong: broken.into_iter().collect() },
         Part { name: "content version", seen: String::new(), wrong: changes::verify(conn)? },
         Part { name: "articles", seen: format!("{total} articles"), wrong },
+        Part { name: "contact messages", seen: format!("{messages} messages"), wrong: sealed },
     ])
 }
 

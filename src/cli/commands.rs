@@ -6,10 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal;
 
-use super::{Command, KeysCommand, check, lock, tell, user};
+use super::{Command, check, keys, lock, tell, user};
 use crate::auth::files::make_private_dir;
-use crate::auth::keys;
-use crate::changes::{Event, SubjectKind, Who, record};
 use crate::config::Config;
 use crate::db::Db;
 use crate::http::Problem;
@@ -27,7 +25,7 @@ pub(super) fn run(command: Command, config: Config) -> Result<(), String> {
     match command {
         Command::Serve { demo } => runtime.block_on(serve(config, demo)),
         Command::User(command) => runtime.block_on(user::run(command, config)),
-        Command::Keys(command) => runtime.block_on(keys_command(command, &config)),
+        Command::Keys(command) => runtime.block_on(keys::run(command, &config)),
         Command::Migrate => {
             let _lock = locked(&config)?;
             open_database(&config)?;
@@ -59,7 +57,7 @@ fn locked(config: &Config) -> Result<lock::Lock, String> {
     lock::take(&config.database)
 }
 
-fn prepare_data_dir(config: &Config) -> Result<(), String> {
+pub(super) fn prepare_data_dir(config: &Config) -> Result<(), String> {
     make_private_dir(&config.data_dir)
         .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))
 }
@@ -103,44 +101,25 @@ async fn serve(config: Config, with_demo: bool) -> Result<(), String> {
     running.serve().await.map_err(|error| format!("the server failed: {error}"))
 }
 
-async fn keys_command(command: KeysCommand, config: &Config) -> Result<(), String> {
-    prepare_data_dir(config)?;
-    let now = Clock::default().now();
-    match command {
-        KeysCommand::Rotate => {
-            let db = open_beside_server(config)?;
-            let fresh = keys::rotate(config, now)?;
-            let (who, kind, action) = (Who::CommandLine, SubjectKind::SigningKey, "signing_key.rotate");
-            db.write(move |tx| record(tx, &Event { at: now, who, action, kind, id: None, public: None }))
-                .await
-                .map_err(|problem: Problem| sentence(&problem))?;
-            tell(&format!(
-                "The key {} signs from now on; tokens of the former one are accepted until they end.",
-                fresh.kid
-            ));
-            Ok(())
-        }
-        KeysCommand::List => {
-            let line = |key: &keys::KeyInfo| match key.until {
-                None => format!("{}  signs\n", key.kid),
-                Some(until) => format!("{}  verifies until {until}\n", key.kid),
-            };
-            print(&keys::list(config, now)?.iter().map(line).collect::<String>())
-        }
-    }
-}
-
 async fn add_demo(app: &App) -> Result<Option<String>, String> {
     let added = demo::add(app).await.map_err(|problem| sentence(&problem))?;
     Ok(Some(match added {
         Some(added) => {
             let sign_in = match added.password {
                 Some(password) => {
-                    format!("Sign in as {} with the password {password} (shown this once).", demo::ADMIN_EMAIL)
+                    format!(
+                        "Sign in as {} or, to read contact messages, as {} with the password {password} (shown this \
+                         once).",
+                        demo::ADMIN_EMAIL,
+                        demo::INTAKE_EMAIL
+                    )
                 }
                 None => "Sign in with an account that you have made.".to_owned(),
             };
-            format!("  {} sample articles were added. {sign_in}", added.articles)
+            format!(
+                "  {} sample articles and {} invented contact messages were added.\n  {sign_in}",
+                added.articles, added.messages
+            )
         }
         None => "  There is content already, so no sample content was added.".to_owned(),
     }))

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lettre::message::Mailbox;
+use phonenumber::country;
 use secrecy::SecretString;
 
 pub use self::checks::Check;
@@ -118,6 +119,14 @@ pub struct Config {
     pub review_days: i64,
     /// How many revisions of an article are kept, beside those that something points at; none for all.
     pub most_revisions: Option<u32>,
+    /// The country whose phone numbers need no country code.
+    pub country: country::Id,
+    /// How many messages a minute a network may send before they are suspected.
+    pub contact_suspicious: i64,
+    /// How many messages a minute a network may send at all.
+    pub contact_most: i64,
+    /// The page where intake reads messages, which notices link to.
+    pub inbox_url: String,
     /// For how many seconds delivery answers are fresh.
     pub cache_max_age: u32,
     /// Threads that answer requests.
@@ -195,6 +204,16 @@ impl Config {
             blocking_checks: source.read("COPYDESK_BLOCKING_CHECKS", checks)?.unwrap_or_default(),
             review_days: source.read("COPYDESK_REVIEW_DAYS", |text| in_range(text, 1, 36_500))?.unwrap_or(730),
             most_revisions: source.most_revisions()?,
+            country: source.read("COPYDESK_COUNTRY", |text| text.parse().ok())?.unwrap_or(country::US),
+            contact_suspicious: source
+                .read("COPYDESK_CONTACT_SUSPECT_PER_MINUTE", |text| in_range(text, 1, 10_000))?
+                .unwrap_or(5),
+            contact_most: source
+                .read("COPYDESK_CONTACT_MOST_PER_MINUTE", |text| in_range(text, 1, 10_000))?
+                .unwrap_or(30),
+            inbox_url: source
+                .read("COPYDESK_INBOX_URL", base_url)?
+                .unwrap_or_else(|| format!("{public_url}/api/v1/manage/contact-submissions")),
             cache_max_age: source.read("COPYDESK_CACHE_MAX_AGE", |text| in_range(text, 0, 86_400))?.unwrap_or(0),
             workers: source
                 .read("COPYDESK_WORKERS", |text| in_range(text, 1, 64))?

@@ -17,7 +17,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use diesel::dsl;
@@ -152,6 +152,7 @@ pub struct Db {
     writer: Arc<Writer>,
     public_writes: Arc<Semaphore>,
     content_version: Arc<AtomicI64>,
+    has_erased: Arc<AtomicBool>,
     file: Arc<sqlite::OpenFile>,
     clock: Clock,
 }
@@ -186,6 +187,8 @@ impl Db {
             writer: Arc::new(Writer::new(writer, WRITE_QUEUE, open_writer)?),
             public_writes: Arc::new(Semaphore::new(PUBLIC_WRITES)),
             content_version: Arc::new(AtomicI64::new(version)),
+            // What was erased before the last stop may still be in the WAL.
+            has_erased: Arc::new(AtomicBool::new(true)),
             file: Arc::new(sqlite::OpenFile::of(file)?),
             clock,
         })
@@ -292,7 +295,26 @@ impl Db {
     /// # Errors
     /// An [`Error`] of the door.
     pub async fn empty_wal(&self) -> Result<bool, Error> {
-        self.writer.between(sqlite::empty_wal).await
+        let has_erased = Arc::clone(&self.has_erased);
+        let work = move |conn: &mut Conn| {
+            let is_empty = sqlite::empty_wal(conn)?;
+            if is_empty {
+                // Nothing is committed meanwhile: this is the writer's thread.
+                has_erased.store(false, Ordering::Release);
+            }
+            Ok(is_empty)
+        };
+        self.writer.between(work).await
+    }
+
+    /// Says, within a write, that something was erased: until the WAL is empty it may still be there.
+    pub fn note_erasure(&self) {
+        self.has_erased.store(true, Ordering::Release);
+    }
+
+    /// Whether something that was erased may still be in the WAL.
+    pub fn has_erased(&self) -> bool {
+        self.has_erased.load(Ordering::Acquire)
     }
 
     /// Like [`Db::write`], and takes everything back: what `validate_only` asks for.

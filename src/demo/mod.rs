@@ -12,6 +12,7 @@ use crate::auth::Role;
 use crate::authors::{self, AuthorContent, AuthorId};
 use crate::categories::{self, CategoryContent, CategoryId};
 use crate::changes::Who;
+use crate::contact;
 use crate::db::Conn;
 use crate::http::Problem;
 use crate::http::conditional::base64url;
@@ -23,6 +24,8 @@ use crate::users::{self, NewUser};
 
 /// The email of the account that the sample content comes with.
 pub(crate) const ADMIN_EMAIL: &str = "demo@example.org";
+/// The email of the account that reads the sample messages; its password is the same.
+pub(crate) const INTAKE_EMAIL: &str = "intake@example.org";
 
 macro_rules! bodies {
     ($($slug:literal)*) => {
@@ -62,6 +65,8 @@ pub(crate) struct Added {
     pub password: Option<String>,
     /// How many articles.
     pub articles: usize,
+    /// How many contact messages.
+    pub messages: usize,
 }
 
 /// Adds the sample content to an empty database; `None` where there is content already.
@@ -84,8 +89,12 @@ pub(crate) async fn add(app: &App) -> Result<Option<Added>, Problem> {
         .db
         .write(move |tx| {
             let admin = NewUser { email: ADMIN_EMAIL.to_owned(), name: "Demo Admin".to_owned(), role: Role::Admin };
+            let intake = NewUser { email: INTAKE_EMAIL.to_owned(), name: "Demo Intake".to_owned(), role: Role::Intake };
             let by = match hash {
-                Some(hash) => Some(users::insert(tx, &admin, Some(hash), Who::CommandLine, now)?),
+                Some(hash) => {
+                    users::insert(tx, &intake, Some(hash.clone()), Who::CommandLine, now)?;
+                    Some(users::insert(tx, &admin, Some(hash), Who::CommandLine, now)?)
+                }
                 None => None,
             };
             let sample = |text| serde_json::from_str::<serde_json::Value>(text).map_err(Problem::internal);
@@ -105,7 +114,8 @@ pub(crate) async fn add(app: &App) -> Result<Option<Added>, Problem> {
             Ok::<_, Problem>(number)
         })
         .await?;
-    Ok(Some(Added { password, articles }))
+    let messages = contact::add_samples(app).await?;
+    Ok(Some(Added { password, articles, messages }))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {

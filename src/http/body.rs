@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::api::{Description, Input};
+use super::form;
 use super::problem::{
     BAD_REQUEST, Fault, INVALID_JSON, MAX_FAULTS, PAYLOAD_TOO_LARGE, Problem, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE,
 };
@@ -23,11 +24,16 @@ use super::schema::{self, Checker};
 pub const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The largest body that is read from anyone, in bytes.
 pub const MAX_ANONYMOUS_BODY: usize = 16 * 1024;
+/// The largest body of a visitor's message, in bytes: 10,000 characters in any script, escaped, and twenty fields.
+pub const MAX_MESSAGE_BODY: usize = 256 * 1024;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";
+
+/// The media type of what a plain HTML form sends.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The media type of a merge patch (RFC 7396).
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -140,6 +146,20 @@ pub async fn read_json(req: &HttpRequest, payload: Payload, accepted: &[&str]) -
     parse_json(&read_in_time(req, payload).await?)
 }
 
+/// Reads the body as JSON, or as what a plain HTML form sends: then every member is a text, and `a[b]=c` is a member of
+/// a member. The second says which it was.
+///
+/// # Errors
+/// What is wrong with the body as a whole, and members that are there twice.
+pub async fn read_json_or_form(req: &HttpRequest, payload: Payload) -> Result<(Value, bool), Problem> {
+    check_media_type(req, &[JSON, FORM])?;
+    let bytes = read_in_time(req, payload).await?;
+    let sent = req.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_form = sent.trim_start().to_ascii_lowercase().starts_with(FORM);
+    let value = if is_form { form::parse(&bytes)? } else { parse_json(&bytes)? };
+    Ok((value, is_form))
+}
+
 /// Reads the whole body, as far as its sender may make it, in time.
 ///
 /// # Errors
@@ -173,9 +193,12 @@ fn wrong_media_type(accepted: &[&str]) -> Problem {
 }
 
 async fn read_bytes(req: &HttpRequest, mut payload: Payload) -> Result<web::BytesMut, Problem> {
-    // Management's callers have shown who they are before their body is looked at.
-    let is_known = req.path().starts_with("/api/v1/manage/");
-    let most = if is_known { MAX_BODY } else { MAX_ANONYMOUS_BODY };
+    let most = match req.path() {
+        // Management's callers have shown who they are before their body is looked at.
+        path if path.starts_with("/api/v1/manage/") => MAX_BODY,
+        "/api/v1/contact-submissions" => MAX_MESSAGE_BODY,
+        _ => MAX_ANONYMOUS_BODY,
+    };
     let too_large = || Problem::new(&PAYLOAD_TOO_LARGE, format!("The body may have at most {most} bytes."));
     let announced = req.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > most) {

@@ -8,6 +8,7 @@ pub mod conditional;
 pub mod draft;
 pub mod edge;
 pub mod editable;
+pub mod form;
 pub mod openapi;
 pub mod page;
 pub mod path;

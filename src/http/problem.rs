@@ -101,7 +101,7 @@ kinds! {
     PRECONDITION_REQUIRED "precondition-required" PRECONDITION_REQUIRED "Say which version you mean"
         "This method needs `If-Match` with the `ETag` that you read, so that nobody's work is overwritten (RFC 6585). `If-Match: *` means: whatever is there.";
     TOO_MANY_REQUESTS "too-many-requests" TOO_MANY_REQUESTS "Too many attempts"
-        "Signing in is limited by network and by email. `Retry-After` says in how many seconds to try again; `RateLimit` and `RateLimit-Policy` tell of the limit.";
+        "Signing in is limited by network and by email, the contact form by network. `Retry-After` says in how many seconds to try again; `RateLimit` and `RateLimit-Policy` tell of the limit; `fallback_text` how else to reach the people of the site, where a contact form says so.";
     HEADERS_TOO_LARGE "headers-too-large" REQUEST_HEADER_FIELDS_TOO_LARGE "The headers are too large"
         "The request's header fields exceed the limit.";
     INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong on the server"
@@ -336,6 +336,7 @@ impl Problem {
         let mut members = self.members.clone();
         let own: &[&str] = match self.kind.status {
             StatusCode::CONFLICT => &["holder"],
+            StatusCode::TOO_MANY_REQUESTS => &["fallback_text"],
             StatusCode::PRECONDITION_FAILED => &["changed_at", "changed_by", "changes", "conflicts", "merged"],
             _ => &[],
         };

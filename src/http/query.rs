@@ -251,7 +251,7 @@ fn unknown(name: &str, names: &[String]) -> String {
 }
 
 /// Undoes `application/x-www-form-urlencoded`; `None` where the bytes are not UTF-8 or hold NUL.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
     (!decoded.contains('\0')).then(|| decoded.into_owned())

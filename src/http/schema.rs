@@ -245,6 +245,10 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
         K::Pattern { pattern } if pattern == LINES => {
             ("control_character", "The text must not hold control characters but tabs and line ends.".to_owned())
         }
+        K::Pattern { pattern } if pattern == LINES_NOT_BLANK => {
+            ("blank", "The text must not be blank nor hold control characters but tabs and line ends.".to_owned())
+        }
+        K::PropertyNames { .. } => ("name", "The object has a member whose name is too long, or is none.".to_owned()),
         K::Pattern { pattern } => ("pattern", format!("The text must match the pattern {pattern}")),
         K::Format { format } => ("format", format!("The text must be a valid {format}.")),
         K::Enum { options } => ("not_allowed", format!("The value must be one of {options}.")),
@@ -256,6 +260,9 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
 pub const NOT_BLANK: &str = r"^[^\x00-\x1F\x7F]*[^\s\x00-\x1F\x7F][^\x00-\x1F\x7F]*$";
 /// Any text of several lines: no control characters but tabs and line ends.
 pub const LINES: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$";
+/// Any text of several lines with something to read on them.
+pub const LINES_NOT_BLANK: &str =
+    r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*[^\s\x00-\x1F\x7F][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$";
 /// One line, maybe empty: no control characters.
 pub const ONE_LINE: &str = r"^[^\x00-\x1F\x7F]*$";
 

@@ -52,10 +52,8 @@ pub(crate) fn export(key_dir: &Path, file: &Path, passphrase: &SecretString) -> 
         return Err(KeyDirError(format!("the passphrase must have at least {MIN_PASSPHRASE} characters")));
     }
     let keys = KeyDir::new(key_dir).load_all()?;
-    let plain: Vec<EscrowKey> = keys
-        .iter()
-        .map(|(id, key)| EscrowKey { name: id.to_string(), key: base64url(key.expose_secret()) })
-        .collect();
+    let plain: Vec<EscrowKey> =
+        keys.iter().map(|(id, key)| EscrowKey { name: id.to_string(), key: base64url(key.expose_secret()) }).collect();
     let plain = SecretString::from(serde_json::to_string(&plain).map_err(|error| KeyDirError(error.to_string()))?);
     let salt = random_bytes::<16>().map_err(KeyDirError)?;
     let key = stretched(passphrase, &salt, MEMORY_KIB, PASSES)?;

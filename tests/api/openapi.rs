@@ -201,6 +201,7 @@ fn every_error_is_a_problem() {
                     "409" => "ConflictProblem",
                     "410" => "GoneProblem",
                     "412" => "PreconditionFailedProblem",
+                    "429" => "TooManyRequestsProblem",
                     _ => "Problem",
                 };
                 assert_eq!(*schema, format!("#/components/schemas/{name}"), "{} {status}", operation.name);
@@ -367,8 +368,9 @@ fn what_changes_a_resource_takes_its_version_and_can_be_tried_out() {
             let parameters = operation.value["parameters"].as_array();
             parameters.is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
         };
-        // Rendering changes nothing as it is.
-        let writes = operation.method != "get" && !operation.path.ends_with("/render");
+        // These change nothing as they are: what they take does not belong into a URL.
+        let reads = ["/render", "/contact-submissions/search", "/contact-submissions/export"];
+        let writes = operation.method != "get" && !reads.iter().any(|path| operation.path.ends_with(path));
         if operation.path.starts_with("/api/v1/manage/") && writes {
             assert!(takes("validate_only"), "{} can't be tried out", operation.name);
             // A sign-in and a second factor have no versions: they are there or not.
@@ -396,8 +398,15 @@ fn every_post_of_management_can_be_sent_again() {
 #[test]
 fn delivery_is_read_only_and_says_which_state_it_shows() {
     let document = document();
-    // A preview is for whoever has its link, and shows no public state.
-    let outside = ["/api/v1/manage/", "/api/v1/auth/", "/api/v1/previews/"];
+    // A preview is for whoever has its link, and shows no public state; a form token is another one each time; and a
+    // visitor's message is the one thing that anybody may send.
+    let outside = [
+        "/api/v1/manage/",
+        "/api/v1/auth/",
+        "/api/v1/previews/",
+        "/api/v1/contact-forms/{form}/token",
+        "/api/v1/contact-submissions",
+    ];
     for operation in operations(&document) {
         let delivery =
             operation.path.starts_with("/api/v1/") && !outside.iter().any(|prefix| operation.path.starts_with(prefix));

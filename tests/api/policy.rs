@@ -15,6 +15,7 @@ const WRITERS: Option<&[Role]> = Some(&[Role::Contributor, Role::Author, Role::E
 const PUBLISHERS: Option<&[Role]> = Some(&[Role::Author, Role::Editor, Role::Admin]);
 const EDITORS: Option<&[Role]> = Some(&[Role::Editor, Role::Admin]);
 const ADMINS: Option<&[Role]> = Some(&[Role::Admin]);
+const INTAKE: Option<&[Role]> = Some(&[Role::Intake]);
 
 /// Each operation with the roles that may call it.
 const POLICY: &[(&str, Option<&[Role]>)] = &[
@@ -92,6 +93,24 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("create_redirect", EDITORS),
     ("update_redirect", EDITORS),
     ("delete_redirect", EDITORS),
+    ("create_contact_submission", PUBLIC),
+    ("get_contact_form", PUBLIC),
+    ("get_form_token", PUBLIC),
+    ("list_contact_forms", ADMINS),
+    ("create_contact_form", ADMINS),
+    ("get_managed_contact_form", ADMINS),
+    ("update_contact_form", ADMINS),
+    ("delete_contact_form", ADMINS),
+    ("list_contact_submissions", INTAKE),
+    ("list_assignees", INTAKE),
+    ("get_contact_submission", INTAKE),
+    ("update_contact_submission", INTAKE),
+    ("delete_contact_submission", INTAKE),
+    ("search_contact_submissions", INTAKE),
+    ("export_person", INTAKE),
+    ("erase_person", INTAKE),
+    ("export_contact_submissions", INTAKE),
+    ("list_access_announcements", INTAKE),
     ("list_users", ADMINS),
     ("get_user", ADMINS),
     ("create_user", ADMINS),
@@ -122,6 +141,16 @@ const NO_API_KEYS: &[&str] = &[
     "create_own_api_key",
     "get_own_api_key",
     "revoke_own_api_key",
+    "list_contact_submissions",
+    "list_assignees",
+    "get_contact_submission",
+    "update_contact_submission",
+    "delete_contact_submission",
+    "search_contact_submissions",
+    "export_person",
+    "erase_person",
+    "export_contact_submissions",
+    "list_access_announcements",
 ];
 
 /// All that a sign-in may that is good for setting up the second factor alone.
@@ -187,6 +216,7 @@ impl Operation {
             .replace("{session_id}", "not-an-id")
             .replace("{link_id}", "not-an-id")
             .replace("{token}", "no-token")
+            .replace("{form}", "NO-FORM")
             .replace("{number}", "0")
             .replace("{external_id}", "a%00b")
             .replace("{slug}", "NOT A SLUG".replace(' ', "%20").as_str());
