@@ -126,6 +126,24 @@ impl App {
         if validate_only { self.db.rehearse(work).await } else { self.db.write(work).await }
     }
 
+    /// Reads what nobody reads untold: `work` says so in the audit trail, in the same transaction. Whether the caller
+    /// still stands is asked in it. It is no write that a repeated request must not do again.
+    ///
+    /// # Errors
+    /// `401` where the caller does not stand any more, what the work returns, or an error of the door.
+    pub async fn read_audited<T, F>(&self, caller: Actor, work: F) -> Result<T, Problem>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (limits, now) = (self.config.sign_in_limits(caller.role), self.clock.now());
+        let work = move |tx: &mut Tx<'_>| {
+            auth::check_stands(tx, caller, limits, now)?;
+            work(tx)
+        };
+        self.db.write(work).await
+    }
+
     /// Renders Markdown of what is stored already: what was done must be answered as done, so it is never refused.
     ///
     /// # Errors

@@ -36,11 +36,12 @@ pub(crate) struct Finished {
     pub(super) keys_destroyed: Vec<String>,
 }
 
-/// Finishes what erasures have begun: empties the WAL and destroys the keys that nothing needs.
+/// Finishes what erasures have begun: destroys the keys that nothing needs, and empties the WAL.
 ///
 /// # Errors
 /// What the database says, or that a key can't be destroyed.
 pub(crate) async fn finish(app: &App) -> Result<Finished, Problem> {
+    let keys_destroyed = destroy_unused_keys(app).await?;
     let mut wal_emptied = false;
     for attempt in 0..TRIES {
         if attempt > 0 {
@@ -51,7 +52,7 @@ pub(crate) async fn finish(app: &App) -> Result<Finished, Problem> {
             break;
         }
     }
-    Ok(Finished { wal_emptied, keys_destroyed: destroy_unused_keys(app).await? })
+    Ok(Finished { wal_emptied, keys_destroyed })
 }
 
 /// Destroys the month keys of which no message remains. Who is about to store one holds its key, so that none is

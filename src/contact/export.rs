@@ -19,7 +19,6 @@ use super::submissions::{ContactSubmission, Forms, ListSubmissions};
 use super::{SubmissionId, store};
 use crate::auth::{Actor, Caller, HandleSubmissions};
 use crate::db::list::Place;
-use crate::http::answer::SecretAt;
 use crate::http::{Description, Operations, Output, Problem, Query};
 use crate::state::App;
 
@@ -53,7 +52,7 @@ impl Export {
         }
         let some: Vec<SubmissionId> = self.ids.drain(..self.ids.len().min(BATCH)).collect();
         let (state, who, now) = (self.app.clone(), self.actor.who(), self.app.clock.now());
-        let read = self.app.write(self.actor, false, move |tx| {
+        let read = self.app.read_audited(self.actor, move |tx| {
             let forms = Forms::read(tx)?;
             let mut opened = Vec::with_capacity(some.len());
             for id in some {
@@ -130,14 +129,13 @@ impl Form for Json {
 /// Messages as JSON, `{"items": […]}`; `T` is that as a schema.
 pub(super) struct JsonExport<T> {
     export: Export,
-    place: &'static str,
     schema: PhantomData<fn() -> T>,
 }
 
 impl<T> JsonExport<T> {
-    /// These messages; `place` is what a repeated request is told.
-    pub(super) fn new(export: Export, place: &'static str) -> Self {
-        Self { export, place, schema: PhantomData }
+    /// These messages.
+    pub(super) fn new(export: Export) -> Self {
+        Self { export, schema: PhantomData }
     }
 }
 
@@ -145,10 +143,10 @@ impl<T> Responder for JsonExport<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
-        let mut response = HttpResponse::Ok();
-        response.insert_header((CACHE_CONTROL, "no-store"));
-        response.extensions_mut().insert(SecretAt(self.place.to_owned()));
-        response.content_type("application/json").streaming(chunks::<Json>(self.export))
+        HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .content_type("application/json")
+            .streaming(chunks::<Json>(self.export))
     }
 }
 

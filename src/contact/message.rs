@@ -173,7 +173,7 @@ impl SubmissionBody {
 const OBLIGATORY: [&str; 3] = ["name", "message", "consent"];
 
 fn is_blank(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.trim().is_empty())
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 /// A checkbox is sent as a text, or not at all.

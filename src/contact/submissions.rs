@@ -452,7 +452,7 @@ pub(super) async fn get_contact_submission(
     _query: Query<NoParameters>,
 ) -> Result<Versioned<ContactSubmission>, Problem> {
     let (state, who, now) = (app.clone(), caller.who(), app.clock.now());
-    let read = app.write(caller.actor(), false, move |tx| {
+    let read = app.read_audited(caller.actor(), move |tx| {
         let opened = store::open(tx, &state.vault, id)?.ok_or_else(Problem::not_found)?;
         store::audit(tx, Some(id), who, "contact_submission.read", now)?;
         let row_version = opened.row.row_version;

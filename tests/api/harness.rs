@@ -9,8 +9,11 @@
 //! ```
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, mpsc};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, mpsc};
 use std::thread::{self, JoinHandle};
 
 use copydesk::auth::{Role, UserId, passwords};
@@ -28,6 +31,60 @@ use crate::client::{Client, Wire};
 
 /// The password of every account that the harness makes.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// What every test puts into all that is personal of a contact message: it must stand in no file and no log.
+pub(crate) const MARKER: &str = "zqprivat";
+/// The digits of every phone number that tests leave behind.
+pub(crate) const MARKED_PHONE: &str = "4155550199";
+
+/// Whether something personal has come into the log of any server.
+static LEAKED: AtomicBool = AtomicBool::new(false);
+
+/// A log at its most talkative, which nobody reads but this.
+struct WatchedLog;
+
+impl Write for WatchedLog {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if is_personal(line) {
+            LEAKED.store(true, Ordering::SeqCst);
+            drop(writeln!(std::io::stderr(), "personal: {}", String::from_utf8_lossy(line)));
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn watch_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+        lines.with_writer(|| WatchedLog).init();
+    });
+}
+
+/// Whether something personal stands in these bytes.
+pub(crate) fn is_personal(bytes: &[u8]) -> bool {
+    [MARKER, MARKED_PHONE].iter().any(|wanted| {
+        bytes.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
+    })
+}
+
+/// The files under a directory in which something personal stands.
+pub(crate) fn personal_files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(personal_files(&path));
+        } else if std::fs::read(&path).is_ok_and(|bytes| is_personal(&bytes)) {
+            found.push(path);
+        }
+    }
+    found
+}
 
 /// The least that Argon2 takes with one lane: tests wait for nothing that they don't test.
 const CHEAP: PasswordCost = PasswordCost { memory_kib: 8, passes: 1 };
@@ -84,6 +141,7 @@ impl TestServer {
 
     /// A server that goes on with what another left in a directory.
     pub(crate) fn start_in(directory: TempDir, config: Config) -> Self {
+        watch_log();
         let app = server::open(config, Clock::default()).unwrap();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -205,6 +263,9 @@ impl TestServer {
         // A test that has failed already must not abort the others by a panic within a panic.
         if !thread::panicking() {
             outcome.expect("the server stops without a panic");
+            assert!(!LEAKED.load(Ordering::SeqCst), "something personal has come into a log");
+            let directory = self.directory.as_ref().expect("it is still there").path();
+            assert_eq!(personal_files(directory), Vec::<PathBuf>::new(), "something personal stands in a file");
         }
     }
 }

@@ -13,6 +13,7 @@
 mod client;
 mod contract;
 mod harness;
+mod mailbox;
 mod steps;
 
 mod accounts;
@@ -21,6 +22,13 @@ mod articles;
 mod bulk;
 mod checks;
 mod command_line;
+mod contact;
+mod contact_forms;
+mod contact_keys;
+mod contact_mail;
+mod contact_privacy;
+mod contact_spam;
+mod contact_work;
 mod correction;
 mod crash;
 mod delivery;

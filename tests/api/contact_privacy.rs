@@ -1,0 +1,232 @@
+//! That what is personal stays personal: on the disk, in every log, after its end, and for who has the wrong role.
+
+use std::path::Path;
+
+use copydesk::auth::Role;
+use diesel::sql_types::{BigInt, Binary};
+use diesel::{QueryableByName, RunQueryDsl};
+use serde_json::{Value, json};
+
+use crate::contact::{MANAGED, ids, message, message_with, read, send};
+use crate::harness::{MARKER, TestServer, block_on, is_personal, personal_files};
+use crate::steps::{eventually, is_in_database, pass};
+
+#[derive(QueryableByName)]
+struct SealedRow {
+    #[diesel(sql_type = Binary)]
+    wrapped_key: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    sealed: Vec<u8>,
+}
+
+fn sealed_rows(server: &TestServer) -> Vec<SealedRow> {
+    block_on(server.app.db.read(|conn| {
+        let rows = diesel::sql_query("SELECT wrapped_key, sealed FROM contact_submissions").load(conn);
+        rows.map_err(copydesk::http::Problem::from)
+    }))
+    .unwrap()
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+fn count(server: &TestServer, table: &str) -> i64 {
+    let sql = format!("SELECT count(*) AS count FROM {table}");
+    let rows: Vec<Count> =
+        block_on(server.app.db.read(move |conn| diesel::sql_query(sql).load(conn).map_err(copydesk::http::Problem::from)))
+            .unwrap();
+    rows[0].count
+}
+
+#[test]
+fn the_watch_would_see_what_is_personal() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x"), format!("a {} b", MARKER.to_uppercase())).unwrap();
+    assert_eq!(personal_files(dir.path()).len(), 1);
+    assert!(is_personal(b"tel 4155550199") && !is_personal(b"nothing"));
+}
+
+#[test]
+fn what_was_erased_is_in_neither_file_nor_log_of_the_database() {
+    let server = TestServer::start();
+    let id = send(&server, &message());
+    let intake = server.signed_in(Role::Intake);
+    let note = json!({ "note": format!("{MARKER} {}", "x".repeat(5_000)) });
+    intake.patch(&format!("{MANAGED}/{id}"), "*", &note).expect(200);
+    let rows = sealed_rows(&server);
+    let is_there = |bytes: &[u8]| is_in_database(&server, bytes);
+    assert!(is_there(&rows[0].wrapped_key) && is_there(&rows[0].sealed[..64]));
+    intake.delete(&format!("{MANAGED}/{id}"), "*").expect(204);
+    assert!(!is_there(&rows[0].wrapped_key), "its key is gone");
+    for part in rows[0].sealed.chunks_exact(32) {
+        assert!(!is_there(part), "its words are overwritten");
+    }
+    assert_eq!(count(&server, "contact_lookups"), 0);
+    let wal = server.app.config.database.with_extension("db-wal");
+    assert_eq!(std::fs::metadata(wal).unwrap().len(), 0, "the log of the database is empty");
+}
+
+#[test]
+fn a_reader_that_keeps_from_emptying_the_log_is_waited_for_by_the_clock() {
+    let server = TestServer::start();
+    let id = send(&server, &message());
+    let intake = server.signed_in(Role::Intake);
+    let wal = server.app.config.database.with_extension("db-wal");
+    let mut other = SqliteReader::open(&server.app.config.database);
+    other.hold();
+    let answer = intake.delete(&format!("{MANAGED}/{id}"), "*").expect(204);
+    drop(answer);
+    assert!(server.app.db.has_erased());
+    other.release();
+    eventually("the log is emptied", || {
+        (!server.app.db.has_erased() && std::fs::metadata(&wal).unwrap().len() == 0).then_some(())
+    });
+}
+
+/// A connection of another program that reads an old state.
+struct SqliteReader(diesel::SqliteConnection);
+
+impl SqliteReader {
+    fn open(database: &Path) -> Self {
+        Self(diesel::Connection::establish(database.to_str().unwrap()).unwrap())
+    }
+
+    fn run(&mut self, sql: &str) {
+        diesel::connection::SimpleConnection::batch_execute(&mut self.0, sql).unwrap();
+    }
+
+    fn hold(&mut self) {
+        self.run("BEGIN; SELECT count(*) FROM contact_submissions;");
+    }
+
+    fn release(&mut self) {
+        self.run("COMMIT;");
+    }
+}
+
+#[test]
+fn a_month_key_goes_with_the_last_message_of_its_month_and_old_copies_are_void() {
+    let server = TestServer::start();
+    let first = send(&server, &message());
+    let copy = server.app.config.database.with_extension("backup");
+    let backup = copy.to_str().unwrap().to_owned();
+    server.write(move |conn| diesel::sql_query(format!("PRAGMA wal_checkpoint; -- {backup}")).execute(conn).or(Ok(0)));
+    assert_eq!(server.app.vault.names().len(), 1);
+    let old = server.app.vault.names()[0].clone();
+    let row = sealed_rows(&server).remove(0);
+    let intake = server.signed_in(Role::Intake);
+    intake.delete(&format!("{MANAGED}/{first}"), "*").expect(204);
+    assert_eq!(server.app.vault.names(), Vec::<String>::new());
+    let file = server.app.config.key_dir.join(format!("contact-{old}.key"));
+    assert!(!file.exists());
+    // What a backup still has is noise: no key at hand opens it.
+    send(&server, &message());
+    let id: uuid::Uuid = first.parse().unwrap();
+    for key in server.app.vault.all() {
+        assert_ne!(key.name(), old);
+        assert!(key.open_envelope(id.as_bytes(), &row.wrapped_key).is_none());
+    }
+}
+
+#[test]
+fn a_row_that_was_moved_or_altered_is_an_opaque_error() {
+    let server = TestServer::start();
+    let (one, two) = (send(&server, &message()), send(&server, &message_with(&json!({ "name": format!("Other {MARKER}") }))));
+    let intake = server.signed_in(Role::Intake);
+    server.write(|conn| {
+        diesel::sql_query(
+            "UPDATE contact_submissions SET sealed = (SELECT sealed FROM contact_submissions ORDER BY received_at DESC LIMIT 1)",
+        )
+        .execute(conn)
+    });
+    let outcomes = [one, two].map(|id| intake.get(&format!("{MANAGED}/{id}")).status);
+    assert!(outcomes.contains(&500), "{outcomes:?}");
+    server.write(|conn| diesel::sql_query("UPDATE contact_submissions SET sealed = zeroblob(100)").execute(conn));
+    let id = ids(&intake, "").remove(0);
+    let answer = intake.get(&format!("{MANAGED}/{id}"));
+    answer.refused(500, "internal");
+    assert!(!answer.text().contains("key"), "{}", answer.text());
+}
+
+#[test]
+fn each_message_is_sealed_for_itself() {
+    let server = TestServer::start();
+    send(&server, &message());
+    send(&server, &message());
+    let rows = sealed_rows(&server);
+    assert_ne!(rows[0].wrapped_key, rows[1].wrapped_key);
+    assert_ne!(rows[0].sealed[24..], rows[1].sealed[24..]);
+}
+
+#[test]
+fn messages_outlive_a_restart() {
+    let server = TestServer::start();
+    let id = send(&server, &message());
+    let config = server.app.config.clone();
+    let again = TestServer::start_in(server.keep(), config);
+    assert_eq!(read(&again.sign_in(&again.account(Role::Intake)), &id)["message"], message()["message"]);
+}
+
+#[test]
+fn whatever_gives_access_to_an_intake_account_is_announced_to_the_others() {
+    let server = TestServer::start();
+    let admin = server.signed_in(Role::Admin);
+    let watcher = server.account(Role::Intake);
+    let draft = json!({ "email": "new@example.org", "name": "New", "role": "intake" });
+    let made = admin.post("/api/v1/manage/users", &draft).expect(201).json();
+    let path = format!("/api/v1/manage/users/{}", made["id"].as_str().unwrap());
+    for patch in [
+        json!({ "email": "renamed@example.org" }),
+        json!({ "password": "a long and secret phrase" }),
+        json!({ "disabled": true }),
+        json!({ "disabled": false }),
+        json!({ "role": "editor" }),
+        json!({ "role": "intake" }),
+        json!({ "name": "Nothing to announce" }),
+    ] {
+        admin.patch(&path, "*", &patch).expect(200);
+    }
+    admin.request("POST", &format!("{path}/password-links")).send().expect(200);
+    let list = server.sign_in(&watcher).get("/api/v1/manage/access-announcements?limit=100").expect(200).json();
+    let told: Vec<String> = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .filter(|one| one["account"] == made["id"])
+        .map(|one| one["action"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "user.create",
+            "user.invite",
+            "user.change_email",
+            "user.set_password",
+            "user.enable",
+            "user.change_role",
+            "user.make_reset_link",
+        ]
+    );
+    let newest = &list["items"][0];
+    assert_eq!((&newest["account_name"], &newest["actor_kind"]), (&json!("Nothing to announce"), &json!("user")));
+    admin.get("/api/v1/manage/access-announcements").refused(403, "forbidden");
+}
+
+#[test]
+fn an_own_change_of_password_is_announced_and_one_of_another_role_is_not() {
+    let server = TestServer::start();
+    let (one, two, editor) = (server.account(Role::Intake), server.account(Role::Intake), server.account(Role::Editor));
+    let change = json!({ "password": "a long and secret phrase", "current_password": crate::harness::PASSWORD });
+    server.sign_in(&one).patch("/api/v1/auth/me", "*", &change);
+    server.sign_in(&editor).patch("/api/v1/auth/me", "*", &change);
+    let list = server.sign_in(&two).get("/api/v1/manage/access-announcements").expect(200).json();
+    let items = list["items"].as_array().unwrap();
+    let passwords: Vec<&Value> = items.iter().filter(|item| item["action"] == "user.set_password").collect();
+    assert_eq!(passwords.len(), 1);
+    assert_eq!(passwords[0]["account"], json!(one.id));
+    pass(&server, 1);
+}
