@@ -244,7 +244,7 @@ impl Finder<'_> {
 /// A message that is right.
 pub(super) struct Checked {
     /// What is sealed.
-    pub(super) message: Message,
+    pub(super) message: Words,
     /// Whether the honeypot was filled in.
     pub(super) honeypot: bool,
     /// The form token.
@@ -256,7 +256,7 @@ pub(super) struct Checked {
 impl Checked {
     fn of(draft: SubmissionDraft, form: &FormContent, country: country::Id) -> Self {
         let as_read = |text: Personal<String>| Some(Personal::new(phone(text.reveal(), country)?));
-        let message = Message {
+        let message = Words {
             schema_version: SCHEMA_VERSION,
             name: Personal::new(draft.name.reveal().trim().to_owned()),
             email: draft.email.map(|email| Personal::new(email.reveal().trim().to_owned())),
@@ -279,7 +279,7 @@ impl Checked {
 
 /// What is sealed of a message: all of it that is personal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Message {
+pub(super) struct Words {
     schema_version: u32,
     pub(super) name: Personal<String>,
     pub(super) email: Option<Personal<String>>,
@@ -294,7 +294,7 @@ pub(super) struct Message {
     pub(super) urgent_phrases: Vec<Personal<String>>,
 }
 
-impl Message {
+impl Words {
     /// The texts in which urgent words are looked for.
     pub(super) fn texts(&self) -> Vec<&str> {
         let fields = self.fields.0.values().map(|value| value.reveal().as_str());
@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(message.fields.0.len(), 2);
         assert!(!checked.honeypot);
         let sealed = serde_json::to_vec(message).unwrap();
-        assert_eq!(serde_json::from_slice::<Message>(&sealed).unwrap(), *message);
+        assert_eq!(serde_json::from_slice::<Words>(&sealed).unwrap(), *message);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::SubmissionId;
 use super::forms::ContactFormId;
-use super::message::Message;
+use super::message::Words;
 use super::personal::Personal;
 use super::spam::SpamReason;
 use super::submissions::SubmissionStatus;
@@ -61,7 +61,7 @@ pub(super) struct SealedRow {
 /// A whole submission, readable.
 pub(super) struct Opened {
     pub(super) row: SubmissionRow,
-    pub(super) message: Message,
+    pub(super) message: Words,
     pub(super) note: Option<Personal<String>>,
 }
 
@@ -86,7 +86,7 @@ pub(super) struct SealedMessage {
 }
 
 /// Seals a message for its row.
-pub(super) fn seal(key: &MonthKey, id: SubmissionId, message: &Message) -> Result<SealedMessage, Problem> {
+pub(super) fn seal(key: &MonthKey, id: SubmissionId, message: &Words) -> Result<SealedMessage, Problem> {
     let envelope = key.new_envelope(&id.bytes()).map_err(Problem::internal)?;
     let plain = serde_json::to_vec(message).map_err(|_| Problem::internal("a message can't be written as JSON"))?;
     let sealed = envelope.seal(MESSAGE, &plain).map_err(Problem::internal)?;
@@ -149,14 +149,11 @@ fn opened(vault: &Vault, row: SubmissionRow, sealed: &SealedRow) -> Result<Opene
     let plain = envelope.unseal(MESSAGE, &sealed.sealed).ok_or_else(|| damaged(row.id))?;
     // The error of the parser may repeat what it read.
     let message = serde_json::from_slice(&plain).map_err(|_| damaged(row.id))?;
-    let note = match &sealed.sealed_note {
-        None => None,
-        Some(note) => Some(envelope.unseal(NOTE, note).and_then(|bytes| String::from_utf8(bytes).ok())),
+    let unsealed = |note: &Vec<u8>| {
+        let text = envelope.unseal(NOTE, note).and_then(|bytes| String::from_utf8(bytes).ok());
+        text.map(Personal::new).ok_or_else(|| damaged(row.id))
     };
-    let note = match note {
-        Some(text) => Some(Personal::new(text.ok_or_else(|| damaged(row.id))?)),
-        None => None,
-    };
+    let note = sealed.sealed_note.as_ref().map(unsealed).transpose()?;
     Ok(Opened { row, message, note })
 }
 

@@ -15,10 +15,10 @@ use totp_rs::{Builder, Secret};
 
 use crate::sign_in::header_of;
 
-const PASSWORD: &str = "a long and secret phrase";
+pub(crate) const PASSWORD: &str = "a long and secret phrase";
 
 /// The program in a directory of its own, without any setting of this environment.
-fn copydesk(dir: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn copydesk(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_copydesk"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COPYDESK_") || name == "DATABASE_URL") {
         command.env_remove(name);
@@ -27,22 +27,26 @@ fn copydesk(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
     copydesk(dir, arguments).output().unwrap()
 }
 
-fn run_with_input(dir: &Path, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run_with_input(dir: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = copydesk(dir, arguments).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
 
 pub(crate) fn create_user(dir: &Path, email: &str) -> Output {
-    let arguments = ["user", "create", "--email", email, "--name", "Ada", "--role", "editor", "--password-stdin"];
+    create_account(dir, email, "editor")
+}
+
+pub(crate) fn create_account(dir: &Path, email: &str, role: &str) -> Output {
+    let arguments = ["user", "create", "--email", email, "--name", "Ada", "--role", role, "--password-stdin"];
     run_with_input(dir, &arguments, &format!("{PASSWORD}\n"))
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -87,7 +91,7 @@ impl Server {
     }
 
     /// Sends further headers, each with the end of its line.
-    fn request_with(&self, headers: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+    pub(crate) fn request_with(&self, headers: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let body = body.map(Value::to_string).unwrap_or_default();
         let head = format!(
@@ -121,7 +125,7 @@ impl Server {
     }
 
     /// An access token of a new sign-in.
-    fn token(&self, email: &str, password: &str) -> String {
+    pub(crate) fn token(&self, email: &str, password: &str) -> String {
         let body = json!({ "email": email, "password": password });
         let (status, answer) = self.request("POST", "/api/v1/auth/login", Some(&body));
         assert_eq!(status, 200, "{answer}");
@@ -419,7 +423,7 @@ fn the_sample_content_is_added_once() {
 fn a_check_says_that_all_is_well_or_what_is_wrong() {
     let dir = directory();
     let told = printed(dir.path(), &["check"]);
-    assert_eq!(told.lines().filter(|line| line.contains(" ok")).count(), 4, "an empty directory: {told}");
+    assert_eq!(told.lines().filter(|line| line.contains(" ok")).count(), 5, "an empty directory: {told}");
     let server = Server::start(dir.path(), &["--demo"]);
     let told = printed(dir.path(), &["check"]);
     assert!(told.contains("database file    ok") && told.contains("articles         ok"), "{told}");

@@ -60,7 +60,8 @@ fn visitors_see_fields_and_consent_and_nothing_else() {
         let path = format!("/api/v1/contact-forms/sidebar?language={language}");
         assert_eq!(server.anonymous().get(&path).expect(200).json()["consent"]["text"], expected);
     }
-    let again = server.anonymous().request("GET", "/api/v1/contact-forms/sidebar").header("if-none-match", shown.etag());
+    let again =
+        server.anonymous().request("GET", "/api/v1/contact-forms/sidebar").header("if-none-match", shown.etag());
     again.send().expect(304);
     server.anonymous().get("/api/v1/contact-forms/default").expect(200);
     server.anonymous().get("/api/v1/contact-forms/none").refused(404, "not-found");
@@ -71,8 +72,13 @@ fn visitors_see_fields_and_consent_and_nothing_else() {
 fn what_a_form_asks_for_is_asked_for_and_what_it_does_not_know_is_kept() {
     let server = TestServer::start();
     server.signed_in(Role::Admin).post(FORMS, &sidebar()).expect(201);
-    let with_fields = |fields: Value| message_with(&json!({ "form": "sidebar", "consent_version": null, "fields": fields }));
-    for (fields, code) in [(json!({}), "required"), (json!({ "insurance": "  " }), "required"), (json!({ "insurance": "gold" }), "not_allowed")] {
+    let with_fields =
+        |fields: Value| message_with(&json!({ "form": "sidebar", "consent_version": null, "fields": fields }));
+    for (fields, code) in [
+        (json!({}), "required"),
+        (json!({ "insurance": "  " }), "required"),
+        (json!({ "insurance": "gold" }), "not_allowed"),
+    ] {
         let refused = server.anonymous().post(SUBMISSIONS, &with_fields(fields)).refused(422, "invalid-body");
         assert_eq!(refused.fault("/fields/insurance").code, code);
     }
@@ -120,7 +126,10 @@ fn forms_have_names_of_their_own_and_one_is_always_there() {
     assert_eq!(renamed.fault("/name").code, "read_only");
     let read_back = admin.get(&path).expect(200);
     admin.patch(&path, read_back.etag(), &read_back.json()).expect(200);
-    let id = send(&server, &message_with(&json!({ "form": "sidebar", "consent_version": null, "fields": { "insurance": "none" } })));
+    let id = send(
+        &server,
+        &message_with(&json!({ "form": "sidebar", "consent_version": null, "fields": { "insurance": "none" } })),
+    );
     admin.delete(&path, "*").refused(409, "conflict");
     let intake = server.signed_in(Role::Intake);
     intake.delete(&format!("/api/v1/manage/contact-submissions/{id}"), "*").expect(204);
@@ -139,11 +148,18 @@ fn a_form_says_what_is_wrong_with_it() {
     wrong["recipients"] = json!(["nobody", "a@b.c\r\nBcc: x@y.z"]);
     wrong["redirect_origins"] = json!(["https://a.example/path", "javascript:alert(1)", "*"]);
     wrong["retention_days"] = json!(0);
-    wrong["fields"] = json!([{ "name": "a b", "label": "" }, { "name": "x", "label": "X" }, { "name": "x", "label": "Y" }]);
+    wrong["fields"] =
+        json!([{ "name": "a b", "label": "" }, { "name": "x", "label": "X" }, { "name": "x", "label": "Y" }]);
     let refused = admin.post(FORMS, &wrong).refused(422, "invalid-body");
     for pointer in [
-        "/recipients/0", "/recipients/1", "/redirect_origins/0", "/redirect_origins/1", "/redirect_origins/2",
-        "/retention_days", "/fields/0/name", "/fields/0/label",
+        "/recipients/0",
+        "/recipients/1",
+        "/redirect_origins/0",
+        "/redirect_origins/1",
+        "/redirect_origins/2",
+        "/retention_days",
+        "/fields/0/name",
+        "/fields/0/label",
     ] {
         refused.fault(pointer);
     }
@@ -151,7 +167,8 @@ fn a_form_says_what_is_wrong_with_it() {
     wrong["redirect_origins"] = json!([]);
     wrong["retention_days"] = json!(30);
     wrong["fields"] = json!([{ "name": "x", "label": "X" }, { "name": "x", "label": "Y" }]);
-    wrong["consent_texts"] = json!([{ "version": "1", "language": "en", "text": "a" }, { "version": "1", "language": "EN", "text": "b" }]);
+    wrong["consent_texts"] =
+        json!([{ "version": "1", "language": "en", "text": "a" }, { "version": "1", "language": "EN", "text": "b" }]);
     let refused = admin.post(FORMS, &wrong).refused(422, "invalid-body");
     for pointer in ["/recipients/0", "/fields/1/name", "/consent_texts/1", "/consent_version"] {
         refused.fault(pointer);

@@ -30,7 +30,9 @@ fn a_message_is_told_of_by_a_link_and_a_count() {
     let server = mailing_server(&mailbox);
     send(&server, &message());
     let mail = mailbox.mail();
-    for line in [&format!("RCPT TO:<{RECIPIENT}>"), "1 message has come by the form \"default\"", &server.app.config.inbox_url] {
+    for line in
+        [&format!("RCPT TO:<{RECIPIENT}>"), "1 message has come by the form \"default\"", &server.app.config.inbox_url]
+    {
         assert!(mail.contains(line), "{line} is not in {mail}");
     }
     assert!(!is_personal(mail.as_bytes()), "{mail}");

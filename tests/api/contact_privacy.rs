@@ -35,9 +35,10 @@ struct Count {
 
 fn count(server: &TestServer, table: &str) -> i64 {
     let sql = format!("SELECT count(*) AS count FROM {table}");
-    let rows: Vec<Count> =
-        block_on(server.app.db.read(move |conn| diesel::sql_query(sql).load(conn).map_err(copydesk::http::Problem::from)))
-            .unwrap();
+    let rows: Vec<Count> = block_on(
+        server.app.db.read(move |conn| diesel::sql_query(sql).load(conn).map_err(copydesk::http::Problem::from)),
+    )
+    .unwrap();
     rows[0].count
 }
 
@@ -134,7 +135,8 @@ fn a_month_key_goes_with_the_last_message_of_its_month_and_old_copies_are_void()
 #[test]
 fn a_row_that_was_moved_or_altered_is_an_opaque_error() {
     let server = TestServer::start();
-    let (one, two) = (send(&server, &message()), send(&server, &message_with(&json!({ "name": format!("Other {MARKER}") }))));
+    let (one, two) =
+        (send(&server, &message()), send(&server, &message_with(&json!({ "name": format!("Other {MARKER}") }))));
     let intake = server.signed_in(Role::Intake);
     server.write(|conn| {
         diesel::sql_query(

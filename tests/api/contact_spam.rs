@@ -34,7 +34,7 @@ fn what_fills_the_honeypot_looks_accepted_and_is_kept_apart() {
     }
     let id = spam.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(ids(&intake, "").len(), 1);
-    assert_eq!(ids(&intake, "&status=spam"), [id.clone()]);
+    assert_eq!(ids(&intake, "&status=spam"), [id.as_str()]);
     let read = read(&intake, &id);
     assert_eq!((&read["status"], &read["spam_score"]), (&json!("spam"), &json!(100)));
     assert_eq!(read["spam_reasons"], json!(["honeypot"]));

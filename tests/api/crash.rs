@@ -153,7 +153,7 @@ fn moment() -> usize {
 
 fn checked(dir: &Path) {
     let told = printed(dir, &["check"]);
-    assert_eq!(told.lines().filter(|line| line.contains(" ok")).count(), 4, "{told}");
+    assert_eq!(told.lines().filter(|line| line.contains(" ok")).count(), 5, "{told}");
 }
 
 #[test]

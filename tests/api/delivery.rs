@@ -382,8 +382,10 @@ fn nothing_outside_shows_a_trace_of_what_is_not_public() {
             "?page=1",
             "?language=*",
         ] {
-            let response =
-                anyone.get(&format!("{}{suffix}", path.replace("{slug}", "innocent").replace("{token}", "none")));
+            let response = anyone.get(&format!(
+                "{}{suffix}",
+                path.replace("{slug}", "innocent").replace("{token}", "none").replace("{form}", "default")
+            ));
             let headers = format!("{:?}", response.headers);
             assert!(!response.text().contains(MARKER) && !headers.contains(MARKER), "{}", response.shown());
             asked += 1;

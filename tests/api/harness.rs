@@ -67,9 +67,9 @@ fn watch_log() {
 
 /// Whether something personal stands in these bytes.
 pub(crate) fn is_personal(bytes: &[u8]) -> bool {
-    [MARKER, MARKED_PHONE].iter().any(|wanted| {
-        bytes.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
-    })
+    [MARKER, MARKED_PHONE]
+        .iter()
+        .any(|wanted| bytes.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted.as_bytes())))
 }
 
 /// The files under a directory in which something personal stands.

@@ -75,7 +75,12 @@ impl Mailbox {
     pub(crate) fn open_at(port: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new("python3");
-        command.args(["-c", MAIL_SERVER]).arg(directory.path()).arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(["-c", MAIL_SERVER])
+            .arg(directory.path())
+            .arg(port.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().expect("python3 is there");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
