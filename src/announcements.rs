@@ -1,8 +1,10 @@
-//! Announcements: whatever gives or regains access to an intake account is told to the other intake accounts, so that
-//! nobody comes to read the most private words unnoticed, whoever they are and whichever way they take.
+//! Announcements: whatever gives or regains access to an intake account is told to the intake accounts, and so is every
+//! change of a contact form, so that nobody comes to the most private words unnoticed, whoever they are and whichever way
+//! they take.
 //!
-//! [`note`] is called with every event that is audited, so no way can be forgotten: by the API, by a link, by the
-//! command line.
+//! [`note`] is called with every event that is audited, so no way can be forgotten: by the API, by a link, by the command
+//! line. Who takes the role from the others first, disables them or changes their addresses is told of by that very act,
+//! and the former addresses are mailed for a month.
 
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use crate::changes::{Event, SubjectKind};
 use crate::db::{Id, Timestamp, Tx};
 use crate::http::Problem;
 use crate::notices::{self, NoticeKind};
-use crate::schema::{access_announcements, users};
+use crate::schema::{announcement_recipients, announcements, users};
 
 /// Marks the id of an announcement.
 #[derive(Debug, Clone, Copy)]
@@ -20,13 +22,15 @@ pub(crate) struct AnnouncementKind;
 /// The id of an announcement.
 pub(crate) type AnnouncementId = Id<AnnouncementKind>;
 
-/// What gives or regains access to an account.
-pub(crate) const ACTIONS: [&str; 10] = [
+/// What gives or regains access to an account, or takes it.
+const OF_ACCOUNTS: [&str; 12] = [
     "user.create",
     "user.change_role",
     "user.change_email",
     "user.set_password",
     "user.enable",
+    "user.disable",
+    "user.delete",
     "user.invite",
     "user.make_reset_link",
     "second_factor.enable",
@@ -34,51 +38,85 @@ pub(crate) const ACTIONS: [&str; 10] = [
     "second_factor.use_recovery_code",
 ];
 
-/// Tells the other intake accounts of an event where it gives access to one of them.
+/// What the new owner of an account knows already.
+const OF_NEW_ACCOUNTS: [&str; 2] = ["user.create", "user.invite"];
+
+/// For how long the former address of an intake account is mailed, in seconds: a month.
+const FORMER_SECONDS: i64 = 30 * 24 * 3600;
+/// For how long announcements are kept, in seconds: a year.
+const KEPT_SECONDS: i64 = 365 * 24 * 3600;
+
+/// Tells the intake accounts of an event that they should know of.
 ///
 /// # Errors
 /// What the database says.
 pub(crate) fn note(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
-    let Some(account) = event.id.filter(|_| event.kind == SubjectKind::User && ACTIONS.contains(&event.action)) else {
-        return Ok(());
-    };
-    let account = UserId::from_uuid(account);
-    let role: Option<Role> = users::table.find(account).select(users::role).first(&mut **tx).optional()?;
-    if role != Some(Role::Intake) {
+    let Some(subject) = event.id else { return Ok(()) };
+    match event.kind {
+        SubjectKind::ContactForm => announce(tx, event, subject, None),
+        SubjectKind::User if OF_ACCOUNTS.contains(&event.action) => note_account(tx, event, UserId::from_uuid(subject)),
+        _ => Ok(()),
+    }
+}
+
+fn note_account(tx: &mut Tx<'_>, event: &Event, account: UserId) -> Result<(), Problem> {
+    let present: Option<(Role, String)> =
+        users::table.find(account).select((users::role, users::email)).first(&mut **tx).optional()?;
+    let own = announcement_recipients::table.filter(announcement_recipients::user_id.eq(account));
+    let was_intake: bool = diesel::select(diesel::dsl::exists(own)).get_result(&mut **tx)?;
+    let email = present.and_then(|(role, email)| (role == Role::Intake).then_some(email));
+    if !was_intake && email.is_none() {
         return Ok(());
     }
+    diesel::update(own).set(announcement_recipients::seen_at.eq(event.at)).execute(&mut **tx)?;
+    if let Some(email) = &email {
+        let row = (
+            announcement_recipients::email.eq(email),
+            announcement_recipients::user_id.eq(account),
+            announcement_recipients::seen_at.eq(event.at),
+        );
+        diesel::replace_into(announcement_recipients::table).values(row).execute(&mut **tx)?;
+    }
+    let knows = email.filter(|_| OF_NEW_ACCOUNTS.contains(&event.action));
+    announce(tx, event, account.uuid(), knows.as_deref())
+}
+
+/// Announces something to all but who knows it already.
+fn announce(tx: &mut Tx<'_>, event: &Event, subject: Uuid, knows: Option<&str>) -> Result<(), Problem> {
     let (actor_kind, actor_id, _) = event.who.columns();
-    diesel::insert_into(access_announcements::table)
+    let bytes = |id: Uuid| id.as_bytes().to_vec();
+    diesel::insert_into(announcements::table)
         .values((
-            access_announcements::id.eq(AnnouncementId::generate()),
-            access_announcements::at.eq(event.at),
-            access_announcements::user_id.eq(account),
-            access_announcements::action.eq(event.action),
-            access_announcements::actor_kind.eq(actor_kind),
-            access_announcements::actor_id.eq(actor_id.map(|id: Uuid| id.as_bytes().to_vec())),
+            announcements::id.eq(AnnouncementId::generate()),
+            announcements::at.eq(event.at),
+            announcements::action.eq(event.action),
+            announcements::subject_kind.eq(event.kind.name()),
+            announcements::subject_id.eq(bytes(subject)),
+            announcements::actor_kind.eq(actor_kind),
+            announcements::actor_id.eq(actor_id.map(bytes)),
         ))
         .execute(&mut **tx)?;
-    let others: Vec<String> = users::table
-        .filter(users::role.eq(Role::Intake))
-        .filter(users::disabled_at.is_null())
-        .filter(users::id.ne(account))
-        .select(users::email)
-        .load(&mut **tx)?;
-    for email in others {
-        notices::add(tx, NoticeKind::Access, &email, account.uuid(), event.at)?;
+    let recipients: Vec<String> =
+        announcement_recipients::table.select(announcement_recipients::email).load(&mut **tx)?;
+    for email in recipients.iter().filter(|email| Some(email.as_str()) != knows) {
+        notices::add(tx, NoticeKind::Announcement, email, subject, event.at)?;
     }
     Ok(())
 }
 
-/// For how long announcements are kept, in seconds: a year.
-const KEPT_SECONDS: i64 = 365 * 24 * 3600;
-
-/// Deletes the announcements whose time is over.
+/// Deletes the announcements whose time is over, and the former addresses.
 ///
 /// # Errors
 /// What the database says.
 pub(crate) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Problem> {
-    let over = access_announcements::at.lt(now.plus_seconds(-KEPT_SECONDS));
-    diesel::delete(access_announcements::table.filter(over)).execute(&mut **tx)?;
+    let over = announcements::at.lt(now.plus_seconds(-KEPT_SECONDS));
+    diesel::delete(announcements::table.filter(over)).execute(&mut **tx)?;
+    let present = users::table.filter(users::role.eq(Role::Intake)).select(users::email);
+    let former = announcement_recipients::table
+        .filter(announcement_recipients::seen_at.lt(now.plus_seconds(-FORMER_SECONDS)))
+        .filter(announcement_recipients::email.ne_all(present));
+    let former: Vec<String> = former.select(announcement_recipients::email).load(&mut **tx)?;
+    diesel::delete(announcement_recipients::table.filter(announcement_recipients::email.eq_any(former)))
+        .execute(&mut **tx)?;
     Ok(())
 }

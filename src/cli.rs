@@ -19,7 +19,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::auth::Role;
 use crate::config::{Config, SETTINGS};
 
-/// A headless CMS in one small program: articles, authors and categories as a JSON API.
+/// A headless CMS in one small program: articles, authors, categories and contact messages as a JSON API.
 #[derive(Parser)]
 #[command(name = "copydesk", version, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
@@ -103,12 +103,16 @@ enum KeysCommand {
         /// The file.
         file: PathBuf,
     },
-    /// Erase the contact messages that no key opens any more, for who has lost keys for good.
-    #[command(after_help = "Example:\n  copydesk keys forget --contact")]
+    /// Count the contact messages that no key opens and, with --erase, erase them, for who has lost keys for good. The
+    /// server must be stopped.
+    #[command(after_help = "Example:\n  copydesk keys forget --contact\n  copydesk keys forget --contact --erase 12")]
     Forget {
         /// Keys of contact messages.
         #[arg(long, required = true)]
         contact: bool,
+        /// How many messages are to be erased: as many as there are without a key.
+        #[arg(long, value_name = "NUMBER")]
+        erase: Option<u64>,
     },
 }
 

@@ -1,8 +1,11 @@
 //! What happens without a request, at its time.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use actix_web::web::Data;
+use futures_util::FutureExt;
 
 use crate::auth::{password_links, sign_ins};
 use crate::db::Timestamp;
@@ -15,36 +18,90 @@ use crate::{announcements, articles, contact, notices};
 const TICK: Duration = Duration::from_secs(1);
 /// How often messages whose retention is over are looked for, in seconds of the program's clock.
 const ERASE_SECONDS: i64 = 60;
+/// How often an erasure that could not be finished is tried to be.
+const FINISH_SECONDS: i64 = 2;
+/// By how much the clock may be set ahead before nothing is erased any more, in milliseconds: a day.
+const MOST_JUMP_MILLIS: i64 = 24 * 3600 * 1000;
 /// How often what is over is deleted, in seconds of the program's clock.
 const PRUNE_SECONDS: i64 = 3600;
 
 /// Does what is due, again and again, until the program stops.
 pub(crate) async fn run(app: Data<App>) {
-    let mut pruned_at: Option<Timestamp> = None;
-    let mut erased_at: Option<Timestamp> = None;
+    let mut rounds = Rounds { pruned_at: None, erased_at: None, finished_at: None, watch: ClockWatch::new(&app) };
     loop {
-        let now = app.clock.now();
-        (app.promote_due)(&app).await;
-        told(app.anonymous.write(&app.db, now, false).await, "writing what anonymous callers did");
-        if pruned_at.is_none_or(|at| now >= at.plus_seconds(PRUNE_SECONDS)) {
-            pruned_at = Some(now);
-            told(prune(&app, now).await, "deleting what is over");
-        }
-        if erased_at.is_none_or(|at| now >= at.plus_seconds(ERASE_SECONDS)) {
-            erased_at = Some(now);
-            told(contact::erase_due(&app).await, "erasing messages whose retention is over");
-        }
-        if app.db.has_erased() {
-            told(contact::finish_erasures(&app).await.map(drop), "finishing what was erased");
-        }
+        survived(AssertUnwindSafe(turn(&app, &mut rounds)).catch_unwind().await);
         tokio::time::sleep(TICK).await;
+    }
+}
+
+/// When what was last done, by a clock that nobody sets.
+struct Rounds {
+    pruned_at: Option<Timestamp>,
+    erased_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    watch: ClockWatch,
+}
+
+/// Whether so many seconds have passed since something was last done; then it is to be done now.
+fn is_time(last: &mut Option<Timestamp>, steady: Timestamp, seconds: i64) -> bool {
+    let is_time = last.is_none_or(|at| steady >= at.plus_seconds(seconds));
+    if is_time {
+        *last = Some(steady);
+    }
+    is_time
+}
+
+async fn turn(app: &Data<App>, rounds: &mut Rounds) {
+    let (now, steady) = (app.clock.now(), app.clock.steady());
+    (app.promote_due)(app).await;
+    told(app.anonymous.write(&app.db, now, false).await, "writing what anonymous callers did");
+    if is_time(&mut rounds.pruned_at, steady, PRUNE_SECONDS) {
+        told(prune(app, now).await, "deleting what is over");
+    }
+    if is_time(&mut rounds.erased_at, steady, ERASE_SECONDS) && rounds.watch.is_believable(now, steady) {
+        told(contact::erase_due(app).await, "erasing messages whose retention is over");
+    }
+    let is_unfinished = app.db.has_erased() || app.vault.is_late();
+    if is_unfinished && is_time(&mut rounds.finished_at, steady, FINISH_SECONDS) {
+        contact::finish_erasures(app).await;
+    }
+}
+
+/// Looks whether the clock was set far ahead while the program runs: erasing can't be taken back.
+struct ClockWatch {
+    /// By how much the clock is ahead of the one that nobody sets, in milliseconds.
+    ahead: i64,
+}
+
+impl ClockWatch {
+    fn new(app: &App) -> Self {
+        Self { ahead: app.clock.now().unix_millis() - app.clock.steady().unix_millis() }
+    }
+
+    fn is_believable(&self, now: Timestamp, steady: Timestamp) -> bool {
+        let jumped = now.unix_millis() - steady.unix_millis() - self.ahead;
+        if jumped > MOST_JUMP_MILLIS {
+            tracing::error!(
+                "the clock was set ahead by more than a day, so no message is erased; where it is right now, restart \
+                 the program"
+            );
+        }
+        jumped <= MOST_JUMP_MILLIS
+    }
+}
+
+/// A job that panics must not end the others.
+fn survived(outcome: Result<(), Box<dyn Any + Send>>) {
+    if outcome.is_err() {
+        tracing::error!("a job panicked; standard error says where");
     }
 }
 
 /// Mails what is due, again and again, until the program stops.
 pub(crate) async fn mail(app: Data<App>) {
     loop {
-        told(contact::send_due_notices(&app).await, "mailing notices");
+        let turn = async { told(contact::send_due_notices(&app).await, "mailing notices") };
+        survived(AssertUnwindSafe(turn).catch_unwind().await);
         tokio::time::sleep(TICK).await;
     }
 }

@@ -1,8 +1,8 @@
 //! Notices: mails to people of the house that something has come, queued durably.
 //!
 //! There is one row for each kind, recipient and subject, a lane: what comes while one waits is counted there, so a flood
-//! becomes one mail, and a mail server that is down for a day one row. What fails is tried again after waits that grow;
-//! what could not be told in a week is given up, and said so in the log. Nobody who causes a notice waits for it.
+//! becomes one mail, and a mail server that is down for a day one row. What fails is tried again after waits that grow, and
+//! never given up: after a week the log says so. Nobody who causes a notice waits for it.
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -29,8 +29,8 @@ const BATCH: i64 = 20;
 const FIRST_WAIT_SECONDS: i64 = 30;
 /// The longest wait, in seconds.
 const LONGEST_WAIT_SECONDS: i64 = 3600;
-/// After how long a notice is given up, in seconds: a week.
-const GIVEN_UP_SECONDS: i64 = 7 * 24 * 3600;
+/// After how long somebody should look why a notice can't be mailed, in seconds: a week.
+const WORRYING_SECONDS: i64 = 7 * 24 * 3600;
 /// For how long an idle lane is kept, in seconds.
 const IDLE_SECONDS: i64 = 24 * 3600;
 
@@ -42,8 +42,8 @@ pub(crate) enum NoticeKind {
     Submission,
     /// Something has come that should not wait.
     UrgentSubmission,
-    /// Somebody was given access to an intake account.
-    Access,
+    /// Something was announced to the intake accounts.
+    Announcement,
 }
 
 impl NoticeKind {
@@ -51,7 +51,7 @@ impl NoticeKind {
         match self {
             Self::Submission => "submission",
             Self::UrgentSubmission => "urgent_submission",
-            Self::Access => "access",
+            Self::Announcement => "announcement",
         }
     }
 
@@ -59,7 +59,8 @@ impl NoticeKind {
     const fn quiet_seconds(self) -> i64 {
         match self {
             Self::Submission => 60,
-            Self::UrgentSubmission | Self::Access => 5,
+            Self::UrgentSubmission => 20,
+            Self::Announcement => 5,
         }
     }
 }
@@ -74,7 +75,7 @@ impl ToSql<Text, Sqlite> for NoticeKind {
 impl deserialize::FromSql<Text, Sqlite> for NoticeKind {
     fn from_sql(mut value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
         let name = value.read_text();
-        let all = [Self::Submission, Self::UrgentSubmission, Self::Access];
+        let all = [Self::Submission, Self::UrgentSubmission, Self::Announcement];
         all.into_iter().find(|kind| kind.name() == name).ok_or_else(|| "a notice of an unknown kind".into())
     }
 }
@@ -122,15 +123,17 @@ pub(crate) fn add(
     Ok(())
 }
 
-/// What is to be mailed now.
+/// What is to be mailed now, the urgent first.
 ///
 /// # Errors
 /// What the database says.
 pub(crate) fn due(conn: &mut Conn, now: Timestamp) -> Result<Vec<Notice>, Problem> {
+    // No wait is longer: what is due later than that was written before the clock was set back.
+    let latest = now.plus_seconds(LONGEST_WAIT_SECONDS);
     Ok(notices::table
         .filter(notices::waiting.gt(0))
-        .filter(notices::due_at.le(now))
-        .order(notices::due_at)
+        .filter(notices::due_at.le(now).or(notices::due_at.gt(latest)))
+        .order((notices::kind.ne(NoticeKind::UrgentSubmission), notices::due_at))
         .limit(BATCH)
         .select(Notice::as_select())
         .load(conn)?)
@@ -152,21 +155,27 @@ pub(crate) fn sent(tx: &mut Tx<'_>, notice: &Notice, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// Says that a notice could not be mailed: it is tried again later, or given up.
+/// Says that a notice is about to be mailed: whatever becomes of that, the next try waits.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn failed(tx: &mut Tx<'_>, notice: &Notice, now: Timestamp) -> Result<(), Problem> {
-    let own = notices::table.find(notice.id);
-    if now >= notice.waiting_since.plus_seconds(GIVEN_UP_SECONDS) {
-        tracing::error!(kind = notice.kind.name(), count = notice.waiting, "a notice was given up after a week");
-        diesel::update(own).set((notices::waiting.eq(0), notices::attempts.eq(0))).execute(&mut **tx)?;
-        return Ok(());
+pub(crate) fn begin(tx: &mut Tx<'_>, notice: &Notice, now: Timestamp) -> Result<(), Problem> {
+    if now >= notice.waiting_since.plus_seconds(WORRYING_SECONDS) {
+        tracing::error!(kind = notice.kind.name(), count = notice.waiting, "a notice can't be mailed for a week");
     }
-    let wait = wait_seconds(notice.attempts);
-    diesel::update(own)
-        .set((notices::attempts.eq(notice.attempts + 1), notices::due_at.eq(now.plus_seconds(wait))))
+    let next = now.plus_seconds(wait_seconds(notice.attempts));
+    diesel::update(notices::table.find(notice.id))
+        .set((notices::attempts.eq(notice.attempts + 1), notices::due_at.eq(next)))
         .execute(&mut **tx)?;
+    Ok(())
+}
+
+/// Forgets a notice whose recipient is none any more.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn forget(tx: &mut Tx<'_>, notice: &Notice) -> Result<(), Problem> {
+    diesel::delete(notices::table.find(notice.id)).execute(&mut **tx)?;
     Ok(())
 }
 
@@ -221,23 +230,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_is_tried_again_after_waits_that_grow_and_given_up_after_a_week() {
+    async fn what_fails_is_tried_again_after_waits_that_grow_and_is_never_given_up() {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&dir.path().join("test.db"), Clock::default()).unwrap();
         let outcome = db.write(move |tx| {
-            add(tx, NoticeKind::Access, "a@example.org", Uuid::now_v7(), NOW)?;
-            let (mut tries, mut last, mut waits) = (0, NOW, Vec::new());
+            add(tx, NoticeKind::Announcement, "a@example.org", Uuid::now_v7(), NOW)?;
+            let (mut last, mut waits) = (NOW, Vec::new());
             for second in 0..8 * 24 * 3600 / 10 {
                 let now = NOW.plus_seconds(second * 10);
                 for notice in due(tx, now)? {
                     waits.push(now.unix_seconds() - last.unix_seconds());
-                    (tries, last) = (tries + 1, now);
-                    failed(tx, &notice, now)?;
+                    last = now;
+                    begin(tx, &notice, now)?;
                 }
             }
             assert_eq!(waits[..5], [0, 30, 60, 120, 240]);
             assert!(waits.windows(2).all(|two| two[0] <= two[1]) && waits.last() == Some(&3600), "{waits:?}");
-            assert!((7 * 24..7 * 24 + 10).contains(&tries), "{tries}");
+            assert!((8 * 24..8 * 24 + 10).contains(&waits.len()), "{}", waits.len());
+            // Also where the clock was set back by a year.
+            assert_eq!(due(tx, NOW.plus_seconds(-365 * 24 * 3600))?.len(), 1);
+            Ok::<_, Problem>(())
+        });
+        outcome.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_urgent_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("test.db"), Clock::default()).unwrap();
+        let outcome = db.write(move |tx| {
+            add(tx, NoticeKind::Submission, "a@example.org", Uuid::now_v7(), NOW)?;
+            add(tx, NoticeKind::UrgentSubmission, "a@example.org", Uuid::now_v7(), NOW.plus_seconds(1))?;
+            let kinds: Vec<_> = due(tx, NOW.plus_seconds(2))?.iter().map(|one| one.kind).collect();
+            assert_eq!(kinds, [NoticeKind::UrgentSubmission, NoticeKind::Submission]);
             Ok::<_, Problem>(())
         });
         outcome.await.unwrap();

@@ -371,13 +371,29 @@ table! {
 }
 
 table! {
-    access_announcements (id) {
+    contact_keys (name) {
+        name -> Text,
+        destroyed_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    announcements (id) {
         id -> Binary,
         at -> BigInt,
-        user_id -> Binary,
         action -> Text,
+        subject_kind -> Text,
+        subject_id -> Binary,
         actor_kind -> Text,
         actor_id -> Nullable<Binary>,
+    }
+}
+
+table! {
+    announcement_recipients (email) {
+        email -> Text,
+        user_id -> Binary,
+        seen_at -> BigInt,
     }
 }
 
@@ -396,4 +412,6 @@ allow_tables_to_appear_in_same_query!(
     published_facets,
 );
 allow_tables_to_appear_in_same_query!(former_slugs, published_articles, authors, categories);
+allow_tables_to_appear_in_same_query!(contact_keys, contact_submissions);
+allow_tables_to_appear_in_same_query!(announcement_recipients, users);
 allow_tables_to_appear_in_same_query!(users, sign_ins, password_links, second_factors);

@@ -94,7 +94,12 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     make_private_dir(&config.data_dir)
         .map_err(|error| format!("{} can't be made or restricted: {error}", config.data_dir.display()))?;
     let vault = Vault::open(&config.key_dir).map_err(|error| error.to_string())?;
-    let db = Db::open_checked(&config.database, clock.clone(), |conn| contact::check_keys(conn, &vault));
+    let floods = FloodLimits::new(config.rate_limits, config.contact_suspicious, config.contact_most);
+    let db = Db::open_checked(&config.database, clock.clone(), |conn| {
+        contact::check_keys(conn, &vault)?;
+        floods.remember_fallback_text(&contact::fallback_text(conn)?);
+        Ok(())
+    });
     let db = db.map_err(|error| error.to_string())?;
     Ok(App {
         tokens: Tokens::open(&config)?,
@@ -102,7 +107,7 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
         renderer: Pool::new("renderer", half_of_the_processors(), RENDERINGS_WAITING)?,
         secret: ServerSecret::open(&config.key_dir)?,
         limits: Limits::new(config.rate_limits),
-        floods: FloodLimits::new(config.rate_limits, config.contact_suspicious, config.contact_most),
+        floods,
         vault,
         mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
         anonymous: AnonymousEvents::default(),
@@ -110,6 +115,7 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
         promote_due: articles::promote_due,
         running: idempotency::Running::default(),
         promoting: tokio::sync::Mutex::default(),
+        finishing: tokio::sync::Mutex::default(),
         config,
         db,
         clock,

@@ -56,6 +56,8 @@ pub struct App {
     pub running: Running,
     /// Held by whoever does what is due.
     pub promoting: Mutex<()>,
+    /// Held by whoever finishes an erasure.
+    pub finishing: Mutex<()>,
 }
 
 /// A feature's work that the kernel calls at its time.
@@ -126,12 +128,12 @@ impl App {
         if validate_only { self.db.rehearse(work).await } else { self.db.write(work).await }
     }
 
-    /// Reads what nobody reads untold: `work` says so in the audit trail, in the same transaction. Whether the caller
-    /// still stands is asked in it. It is no write that a repeated request must not do again.
+    /// Runs a caller's write that is not what a repeated request must not do again: that something was read, or a part of
+    /// what takes several transactions. Whether the caller still stands is asked in it.
     ///
     /// # Errors
     /// `401` where the caller does not stand any more, what the work returns, or an error of the door.
-    pub async fn read_audited<T, F>(&self, caller: Actor, work: F) -> Result<T, Problem>
+    pub async fn write_unkeyed<T, F>(&self, caller: Actor, work: F) -> Result<T, Problem>
     where
         F: FnOnce(&mut Tx<'_>) -> Result<T, Problem> + Send + 'static,
         T: Send + 'static,

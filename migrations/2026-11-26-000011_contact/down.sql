@@ -10,8 +10,10 @@ INSERT INTO changes_without_forms
     SELECT version, at, kind, action, resource_id, keys FROM changes WHERE kind <> 'contact_form';
 DROP TABLE changes;
 ALTER TABLE changes_without_forms RENAME TO changes;
-DROP TABLE access_announcements;
+DROP TABLE announcement_recipients;
+DROP TABLE announcements;
 DROP TABLE notices;
 DROP TABLE contact_lookups;
+DROP TABLE contact_keys;
 DROP TABLE contact_submissions;
 DROP TABLE contact_forms;

@@ -37,11 +37,21 @@ CREATE TABLE contact_submissions (
     sealed_note BLOB,
     sealed BLOB NOT NULL
 ) STRICT;
-CREATE INDEX contact_submissions_by_time ON contact_submissions (received_at, id);
+-- What the list shows without a filter: a flood of spam must not stand between.
+CREATE INDEX contact_submissions_of_people ON contact_submissions (received_at, id) WHERE status <> 'spam';
+CREATE INDEX contact_submissions_urgent ON contact_submissions (received_at, id) WHERE is_urgent = 1;
 CREATE INDEX contact_submissions_by_status ON contact_submissions (status, received_at, id);
-CREATE INDEX contact_submissions_by_form ON contact_submissions (form_id, received_at);
-CREATE INDEX contact_submissions_by_key ON contact_submissions (key_name);
+-- What is due to be erased.
+CREATE INDEX contact_submissions_by_form ON contact_submissions (form_id, status, received_at);
+CREATE INDEX contact_submissions_by_key ON contact_submissions (key_name, form_id, status, received_at);
 CREATE INDEX contact_submissions_by_assignee ON contact_submissions (assignee_id) WHERE assignee_id IS NOT NULL;
+
+-- The month keys that this database has sealed with: no other is its to destroy. Those that were destroyed stay
+-- listed, so that one which comes back from somewhere is destroyed again.
+CREATE TABLE contact_keys (
+    name TEXT NOT NULL CONSTRAINT contact_keys_pk PRIMARY KEY,
+    destroyed_at INTEGER
+) STRICT;
 
 -- Finds submissions by email or phone: a token is a keyed hash, whose key goes with the month's.
 CREATE TABLE contact_lookups (
@@ -54,7 +64,7 @@ CREATE INDEX contact_lookups_by_submission ON contact_lookups (submission_id);
 -- Mails that are to be sent to people of the house: one row for each recipient and subject, however much has come.
 CREATE TABLE notices (
     id BLOB NOT NULL CONSTRAINT notices_pk PRIMARY KEY CHECK (length(id) = 16),
-    kind TEXT NOT NULL CHECK (kind IN ('submission', 'urgent_submission', 'access')),
+    kind TEXT NOT NULL CHECK (kind IN ('submission', 'urgent_submission', 'announcement')),
     recipient TEXT NOT NULL,
     subject_id BLOB NOT NULL,
     -- How many things have come that the recipient has not been told of.
@@ -67,16 +77,26 @@ CREATE TABLE notices (
 ) STRICT;
 CREATE INDEX notices_by_due ON notices (due_at) WHERE waiting > 0;
 
--- What gave or regained access to an intake account, for the other intake accounts.
-CREATE TABLE access_announcements (
-    id BLOB NOT NULL CONSTRAINT access_announcements_pk PRIMARY KEY CHECK (length(id) = 16),
+-- What the intake accounts are told: who was given access to one of them, and what was changed about the forms.
+CREATE TABLE announcements (
+    id BLOB NOT NULL CONSTRAINT announcements_pk PRIMARY KEY CHECK (length(id) = 16),
     at INTEGER NOT NULL,
-    user_id BLOB NOT NULL,
     action TEXT NOT NULL,
+    subject_kind TEXT NOT NULL CHECK (subject_kind IN ('user', 'contact_form')),
+    subject_id BLOB NOT NULL,
     actor_kind TEXT NOT NULL,
     actor_id BLOB
 ) STRICT;
-CREATE INDEX access_announcements_by_time ON access_announcements (at, id);
+CREATE INDEX announcements_by_time ON announcements (at, id);
+
+-- The addresses that are mailed of it: each that an intake account has, or had lately, so that nobody can silence them
+-- first.
+CREATE TABLE announcement_recipients (
+    email TEXT NOT NULL CONSTRAINT announcement_recipients_pk PRIMARY KEY,
+    user_id BLOB NOT NULL,
+    seen_at INTEGER NOT NULL
+) STRICT;
+INSERT INTO announcement_recipients SELECT email, id, saved_at FROM users WHERE role = 'intake';
 
 -- `changes` tells of forms, too, as far as visitors see them; a check can't be altered.
 CREATE TABLE changes_with_forms (

@@ -43,13 +43,18 @@ pub(crate) fn replace_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> 
     sync_dir_of(file)
 }
 
-/// Deletes a file for good, as far as its file system lets that be: it is overwritten before its name goes.
+/// Deletes a file for good, as far as its file system lets that be: it is overwritten before its name goes. Whatever
+/// interrupts it, a file of this name is whole or not there.
 pub(crate) fn destroy(file: &Path) -> std::io::Result<()> {
-    let mut handle = fs::OpenOptions::new().write(true).open(file)?;
+    let doomed = file.with_extension("destroyed");
+    if file != doomed {
+        fs::rename(file, &doomed)?;
+    }
+    let mut handle = fs::OpenOptions::new().write(true).open(&doomed)?;
     let length = usize::try_from(handle.metadata()?.len()).unwrap_or_default();
     handle.write_all(&vec![0; length])?;
     handle.sync_all()?;
-    fs::remove_file(file)?;
+    fs::remove_file(&doomed)?;
     sync_dir_of(file)
 }
 

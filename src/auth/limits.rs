@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use self::flood::{Admission, FloodLimits};
+pub use self::flood::FloodLimits;
 use super::UserId;
 use crate::db::Timestamp;
 use crate::http::{Problem, RateLimit, RatePolicy};
@@ -99,10 +99,12 @@ impl Limits {
         if !self.on {
             return Ok(None);
         }
+        // What the narrower one refuses uses nothing of the wider one up, which others share.
+        let limit = self.logins.admit(network, now)?;
         if let Some(wide) = wide {
             self.wide_logins.admit(wide, now)?;
         }
-        self.logins.admit(network, now).map(Some)
+        Ok(Some(limit))
     }
 
     /// Admits a refresh from a network.

@@ -52,7 +52,7 @@ pub(super) fn sentence(problem: &Problem) -> String {
     if faults.is_empty() { problem.to_string() } else { faults.join(" ") }
 }
 
-fn locked(config: &Config) -> Result<lock::Lock, String> {
+pub(super) fn locked(config: &Config) -> Result<lock::Lock, String> {
     prepare_data_dir(config)?;
     lock::take(&config.database)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::KeysCommand;
-use super::commands::{open_beside_server, prepare_data_dir, print, sentence};
+use super::commands::{locked, open_beside_server, open_database, prepare_data_dir, print, sentence};
 use super::tell;
 use crate::auth::keys;
 use crate::changes::{Event, SubjectKind, Who, record};
@@ -16,6 +16,9 @@ use crate::db::Timestamp;
 use crate::http::Problem;
 use crate::state::Clock;
 use crate::vault::{self, Vault};
+
+/// How many messages are erased in one transaction.
+const FORGOTTEN_AT_ONCE: usize = 200;
 
 /// Runs a command.
 ///
@@ -30,7 +33,7 @@ pub(super) async fn run(command: KeysCommand, config: &Config) -> Result<(), Str
         KeysCommand::List => list(config, now),
         KeysCommand::Export { file, .. } => export(config, &file, now).await,
         KeysCommand::Import { file, .. } => import(config, &file, now).await,
-        KeysCommand::Forget { .. } => forget(config, now).await,
+        KeysCommand::Forget { erase, .. } => forget(config, erase, now).await,
     }
 }
 
@@ -75,11 +78,42 @@ async fn import(config: &Config, file: &Path, now: Timestamp) -> Result<(), Stri
     Ok(())
 }
 
-async fn forget(config: &Config, now: Timestamp) -> Result<(), String> {
-    let db = open_beside_server(config)?;
-    let vault = Vault::open(&config.key_dir).map_err(|error| error.to_string())?;
-    let forgotten = db.write(move |tx| contact::forget_unreadable(tx, &vault, now));
-    let count = forgotten.await.map_err(|problem: Problem| sentence(&problem))?;
+/// Erases the messages that no key opens, where who asks has said how many there are.
+async fn forget(config: &Config, erase: Option<u64>, now: Timestamp) -> Result<(), String> {
+    // A running server has the keys in memory, whatever has become of their files.
+    let _lock = locked(config)?;
+    let db = open_database(config)?;
+    let vault = Vault::open_what_can_be_read(&config.key_dir).map_err(|error| error.to_string())?;
+    let looked = db.read(move |conn| {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let (unreadable, last) = contact::unreadable(conn, &vault, after)?;
+            all.extend(unreadable);
+            if last.is_none() {
+                return Ok(all);
+            }
+            after = last;
+        }
+    });
+    let unreadable = looked.await.map_err(|problem: Problem| sentence(&problem))?;
+    let count = unreadable.len();
+    if erase.and_then(|erase| usize::try_from(erase).ok()) != Some(count) {
+        tell(&format!(
+            "{count} contact messages can't be opened with the keys in {}. Nothing was changed.",
+            config.key_dir.display()
+        ));
+        return match count {
+            0 => Ok(()),
+            _ => Err(format!(
+                "where their keys are lost for good, erase them with: keys forget --contact --erase {count}"
+            )),
+        };
+    }
+    for some in unreadable.chunks(FORGOTTEN_AT_ONCE) {
+        let some = some.to_vec();
+        let forgotten = db.write(move |tx| contact::forget(tx, &some, now));
+        forgotten.await.map_err(|problem: Problem| sentence(&problem))?;
+    }
     // A reader beside it may keep from it; the server empties the log when it starts.
     drop(db.empty_wal().await);
     tell(&format!("{count} contact messages that no key opens any more were erased."));

@@ -3,6 +3,7 @@
 use deunicode::deunicode_char;
 use email_address::{EmailAddress, Options};
 use phonenumber::country;
+use unicode_normalization::UnicodeNormalization;
 
 /// The longest text that is read as a phone number, in characters: with spaces, brackets and an extension.
 pub(super) const MAX_PHONE: usize = 50;
@@ -23,9 +24,17 @@ pub(super) fn is_email(text: &str) -> bool {
     text.len() <= 254 && !text.contains(['"', '(', ')']) && EmailAddress::parse_with_options(text, options).is_ok()
 }
 
-/// The form in which emails are compared: no mail system in use tells addresses apart by case.
+/// The form in which emails are compared, however they are written: no mail system in use tells addresses apart by case, a
+/// domain has one form in ASCII (IDNA), and a letter with its accent one in Unicode (NFC).
 pub(super) fn email_key(email: &str) -> String {
-    email.trim().to_lowercase()
+    let email: String = email.trim().nfc().collect::<String>().to_lowercase();
+    match email.rsplit_once('@') {
+        Some((local, domain)) => {
+            let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
+            format!("{local}@{domain}")
+        }
+        None => email,
+    }
 }
 
 /// A phone number as E.164, with `;ext=` and its extension where it has one (RFC 3966); read in any usual notation, one
@@ -99,6 +108,19 @@ mod tests {
         ] {
             assert!(!is_email(text), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_email_is_found_however_it_is_written() {
+        for (one, other) in [
+            ("Ada@Example.org", " ada@example.ORG"),
+            ("ada@müller.example", "ada@xn--mller-kva.example"),
+            ("ren\u{e9}@example.org", "rene\u{301}@example.org"),
+            ("ada@m\u{fc}ller.example", "ada@mu\u{308}ller.example"),
+        ] {
+            assert_eq!(email_key(one), email_key(other));
+        }
+        assert_ne!(email_key("ada@example.org"), email_key("ada@example.com"));
     }
 
     #[test]

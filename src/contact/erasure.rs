@@ -1,11 +1,14 @@
 //! The end of messages: what is deleted is overwritten (`secure_delete`), the WAL is emptied into the file, and a month
 //! key that nothing needs any more is destroyed, so that every copy in whatever backup is noise from then on.
 //!
-//! A handler may vanish with its client after its commit: what is left to do is done by the clock then.
+//! A handler may vanish with its client after its commit, and a reader may keep the WAL from being emptied: what is left
+//! to do is done by the clock then. Only keys that this database has sealed with are its to destroy: another database
+//! with the same key directory, or an older copy of this one, must not make the others void.
 
 use std::time::Duration;
 
 use actix_web::web::Data;
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::SubmissionId;
@@ -15,7 +18,7 @@ use super::submissions::{SubmissionStatus, retention_days};
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::Problem;
-use crate::schema::contact_submissions;
+use crate::schema::{contact_keys, contact_submissions};
 use crate::state::App;
 use crate::vault::Vault;
 
@@ -23,72 +26,111 @@ use crate::vault::Vault;
 const DAY: i64 = 24 * 60 * 60;
 /// How many messages are erased in one transaction.
 const BATCH: usize = 200;
-/// How often the WAL is tried to be emptied before the clock is left to it, and how long each next try waits.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(50);
+/// How often a handler tries to empty the WAL before it leaves that to the clock, and how long each next try waits.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(40);
 
 /// What came of an erasure.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Finished {
     /// Whether the WAL was emptied; else the clock does it as soon as no reader keeps it from that.
     pub(super) wal_emptied: bool,
     /// The names of the month keys that were destroyed.
     pub(super) keys_destroyed: Vec<String>,
+    /// Whether a key that nothing needs is still there: the clock destroys it.
+    pub(super) is_late: bool,
 }
 
-/// Finishes what erasures have begun: destroys the keys that nothing needs, and empties the WAL.
-///
-/// # Errors
-/// What the database says, or that a key can't be destroyed.
-pub(crate) async fn finish(app: &App) -> Result<Finished, Problem> {
-    let keys_destroyed = destroy_unused_keys(app).await?;
-    let mut wal_emptied = false;
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        wal_emptied = app.db.empty_wal().await?;
-        if wal_emptied {
+/// Finishes what erasures have begun, as far as it can be done now: what was committed is erased whatever comes of this.
+pub(crate) async fn finish(app: &App) -> Finished {
+    let mut finished = finish_once(app).await;
+    for _ in 1..TRIES {
+        if finished.wal_emptied && !finished.is_late {
             break;
         }
+        tokio::time::sleep(PAUSE).await;
+        let mut next = finish_once(app).await;
+        next.keys_destroyed.append(&mut finished.keys_destroyed);
+        finished = next;
     }
-    Ok(Finished { wal_emptied, keys_destroyed })
+    finished
 }
 
-/// Destroys the month keys of which no message remains. Who is about to store one holds its key, so that none is
-/// destroyed in between.
+/// The same, trying once.
+pub(crate) async fn finish_once(app: &App) -> Finished {
+    // One at a time, so that each says truly what it did.
+    let _turn = app.finishing.lock().await;
+    let mut finished = Finished { wal_emptied: empty_wal(app).await, ..Finished::default() };
+    let late_before = app.vault.take_late();
+    match destroy_unused_keys(app).await {
+        Ok(destroyed) => finished.keys_destroyed = destroyed,
+        Err(error) => {
+            tracing::error!(%error, "a month key could not be destroyed; it is tried again");
+            app.vault.say_late();
+        }
+    }
+    if !finished.keys_destroyed.is_empty() || late_before {
+        finished.wal_emptied = empty_wal(app).await;
+    }
+    finished.is_late = app.vault.is_late();
+    finished
+}
+
+async fn empty_wal(app: &App) -> bool {
+    let emptied = app.db.empty_wal().await;
+    if let Err(error) = &emptied {
+        tracing::error!(%error, "the log of the database could not be emptied; it is tried again");
+    }
+    emptied.unwrap_or(false)
+}
+
+/// Destroys the month keys of which no message remains.
 async fn destroy_unused_keys(app: &App) -> Result<Vec<String>, Problem> {
     let mut destroyed = Vec::new();
-    for name in app.vault.names() {
-        if messages_of(app, &name).await? > 0 || !app.vault.close(&name) {
+    for (name, is_marked) in app.db.read(unused_keys).await? {
+        // One that was destroyed may come back, from escrow or a backup of the key directory.
+        if is_marked && !app.vault.has(&name) {
             continue;
         }
-        // Counted once more: what held the key a moment ago may have been stored.
-        if messages_of(app, &name).await? > 0 {
+        // Who is about to store a message holds its key.
+        if !app.vault.close(&name) {
+            continue;
+        }
+        if !mark_destroyed(app, &name).await? {
             app.vault.reopen(&name);
             continue;
         }
-        app.vault.destroy(&name).map_err(Problem::internal)?;
-        destroyed.push(name);
-    }
-    if !destroyed.is_empty() {
-        let (count, now) = (destroyed.len(), app.clock.now());
-        let event = Event {
-            at: now,
-            who: Who::System,
-            action: "contact_key.destroy",
-            kind: SubjectKind::ContactKey,
-            id: None,
-            public: None,
-        };
-        app.db.write(move |tx| (0..count).try_for_each(|_| record(tx, &event))).await?;
+        if app.vault.destroy(&name).map_err(Problem::internal)? {
+            destroyed.push(name);
+        }
     }
     Ok(destroyed)
 }
 
-async fn messages_of(app: &App, key: &str) -> Result<i64, Problem> {
-    let key = key.to_owned();
-    app.db.read(move |conn| store::count_of_key(conn, &key)).await
+/// The keys of this database that no message has, and whether each should be gone already.
+fn unused_keys(conn: &mut Conn) -> Result<Vec<(String, bool)>, Problem> {
+    let of_key = contact_submissions::table.filter(contact_submissions::key_name.eq(contact_keys::name));
+    let unused = contact_keys::table.filter(diesel::dsl::not(exists(of_key)));
+    let columns = (contact_keys::name, contact_keys::destroyed_at.is_not_null());
+    Ok(unused.order(contact_keys::name).select(columns).load(conn)?)
+}
+
+/// Says, before it is done, that a key is destroyed; `false` where a message has it after all.
+async fn mark_destroyed(app: &App, name: &str) -> Result<bool, Problem> {
+    let (name, now) = (name.to_owned(), app.clock.now());
+    let marked = app.db.write(move |tx| {
+        let own = contact_submissions::table.filter(contact_submissions::key_name.eq(&name));
+        if diesel::select(exists(own)).get_result(&mut **tx)? {
+            return Ok::<_, Problem>(false);
+        }
+        let fresh = contact_keys::table.find(&name).filter(contact_keys::destroyed_at.is_null());
+        if diesel::update(fresh).set(contact_keys::destroyed_at.eq(now)).execute(&mut **tx)? > 0 {
+            let (who, kind, action) = (Who::System, SubjectKind::ContactKey, "contact_key.destroy");
+            record(tx, &Event { at: now, who, action, kind, id: None, public: None })?;
+        }
+        Ok(true)
+    });
+    marked.await
 }
 
 /// Erases the messages whose retention is over, however many there are, and says so in the audit trail.
@@ -105,7 +147,7 @@ pub(crate) async fn erase_due(app: &Data<App>) -> Result<(), Problem> {
         let state = app.clone();
         let erased = app.db.write(move |tx| {
             // Somebody may have released one as no spam meanwhile.
-            let due = due_of(tx, &due, now)?;
+            let due = still_due(tx, &due, now)?;
             state.db.note_erasure();
             store::erase(tx, &due, Who::System, "contact_submission.expire", now)
         });
@@ -119,69 +161,76 @@ pub(crate) async fn erase_due(app: &Data<App>) -> Result<(), Problem> {
 fn due(conn: &mut Conn, now: Timestamp) -> Result<Vec<SubmissionId>, Problem> {
     let mut due = Vec::new();
     for form in forms::all(conn)? {
-        let came_before = |status| now.plus_seconds(-retention_days(&form.content.0, status) * DAY);
-        let own = contact_submissions::table.filter(contact_submissions::form_id.eq(form.id));
-        let spam = contact_submissions::status
-            .eq(SubmissionStatus::Spam)
-            .and(contact_submissions::received_at.le(came_before(SubmissionStatus::Spam)));
-        let others = contact_submissions::status
-            .ne(SubmissionStatus::Spam)
-            .and(contact_submissions::received_at.le(came_before(SubmissionStatus::New)));
-        let left = i64::try_from(BATCH - due.len()).unwrap_or_default();
-        let ids: Vec<SubmissionId> = own
-            .filter(spam.or(others))
-            .order(contact_submissions::received_at)
-            .limit(left)
-            .select(contact_submissions::id)
-            .load(conn)?;
-        due.extend(ids);
-        if due.len() >= BATCH {
-            break;
+        for status in SubmissionStatus::ALL {
+            let latest = now.plus_seconds(-retention_days(&form.content.0, status) * DAY);
+            let left = i64::try_from(BATCH.saturating_sub(due.len())).unwrap_or_default();
+            // Each is one range of an index.
+            let own = contact_submissions::table
+                .filter(contact_submissions::form_id.eq(form.id))
+                .filter(contact_submissions::status.eq(status))
+                .filter(contact_submissions::received_at.le(latest));
+            let oldest = own.order(contact_submissions::received_at).limit(left);
+            due.extend(oldest.select(contact_submissions::id).load::<SubmissionId>(conn)?);
         }
     }
     Ok(due)
 }
 
 /// Those of the messages that are due in this state.
-fn due_of(tx: &mut Tx<'_>, ids: &[SubmissionId], now: Timestamp) -> Result<Vec<SubmissionId>, Problem> {
-    let present = due(tx, now)?;
-    Ok(ids.iter().copied().filter(|id| present.contains(id)).collect())
+fn still_due(tx: &mut Tx<'_>, ids: &[SubmissionId], now: Timestamp) -> Result<Vec<SubmissionId>, Problem> {
+    let (forms, mut due) = (forms::all(tx)?, Vec::new());
+    for row in store::of_ids(tx, ids)? {
+        let form = forms.iter().find(|form| form.id == row.form_id);
+        let days = form.map(|form| retention_days(&form.content.0, row.status));
+        if days.is_some_and(|days| row.received_at.plus_seconds(days * DAY) <= now) {
+            due.push(row.id);
+        }
+    }
+    Ok(due)
 }
 
 /// When the last message of these months is erased, as retention is now; none where none is left.
 pub(super) fn last_end(conn: &mut Conn, months: &[String]) -> Result<Option<Timestamp>, Problem> {
     let mut last = None;
-    for form in forms::all(conn)? {
-        let own = contact_submissions::table.filter(contact_submissions::form_id.eq(form.id));
-        let rows: Vec<(String, Timestamp, SubmissionStatus)> = own
-            .select((contact_submissions::key_name, contact_submissions::received_at, contact_submissions::status))
-            .load(conn)?;
-        let in_months = |key: &str| months.iter().any(|month| key.starts_with(month.as_str()));
-        let end = |(_, at, status): (String, Timestamp, SubmissionStatus)| {
-            at.plus_seconds(retention_days(&form.content.0, status) * DAY)
-        };
-        last = last.max(rows.into_iter().filter(|(key, ..)| in_months(key)).map(end).max());
+    let names: Vec<String> = contact_keys::table.select(contact_keys::name).load(conn)?;
+    let of_months = |name: &&String| months.iter().any(|month| name.starts_with(month.as_str()));
+    let forms = forms::all(conn)?;
+    for name in names.iter().filter(of_months) {
+        for form in &forms {
+            for status in SubmissionStatus::ALL {
+                let own = contact_submissions::table
+                    .filter(contact_submissions::key_name.eq(name))
+                    .filter(contact_submissions::form_id.eq(form.id))
+                    .filter(contact_submissions::status.eq(status));
+                let newest: Option<Timestamp> =
+                    own.select(diesel::dsl::max(contact_submissions::received_at)).first(conn)?;
+                let days = retention_days(&form.content.0, status);
+                last = last.max(newest.map(|at| at.plus_seconds(days * DAY)));
+            }
+        }
     }
     Ok(last)
 }
 
-/// Erases the messages that no key opens any more: the way on for who has lost keys for good. How many there were.
+/// The messages that no key opens any more, from one id on, some of them.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn forget_unreadable(tx: &mut Tx<'_>, vault: &Vault, now: Timestamp) -> Result<usize, Problem> {
-    let mut forgotten = 0;
-    for name in store::key_names(tx)? {
-        let sample = store::sample(tx, &name)?;
-        let opens = |key: &crate::vault::MonthKey| {
-            sample.as_ref().is_none_or(|(id, wrapped)| key.open_envelope(&id.bytes(), wrapped).is_some())
-        };
-        if vault.key(&name).is_some_and(|key| opens(&key)) {
-            continue;
-        }
-        let own = contact_submissions::table.filter(contact_submissions::key_name.eq(&name));
-        let ids: Vec<SubmissionId> = own.select(contact_submissions::id).load(&mut **tx)?;
-        forgotten += store::erase(tx, &ids, Who::CommandLine, "contact_submission.forget", now)?;
-    }
-    Ok(forgotten)
+pub(crate) fn unreadable(
+    conn: &mut Conn,
+    vault: &Vault,
+    after: Option<SubmissionId>,
+) -> Result<(Vec<SubmissionId>, Option<SubmissionId>), Problem> {
+    let ids = store::ids_after(conn, after, BATCH)?;
+    let last = ids.last().copied();
+    let unreadable = ids.into_iter().filter(|id| store::open(conn, vault, *id).is_err());
+    Ok((unreadable.collect(), last))
+}
+
+/// Erases messages that no key opens any more: the way on for who has lost keys for good.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn forget(tx: &mut Tx<'_>, ids: &[SubmissionId], now: Timestamp) -> Result<usize, Problem> {
+    store::erase(tx, ids, Who::CommandLine, "contact_submission.forget", now)
 }

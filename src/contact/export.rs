@@ -9,13 +9,15 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::body::BoxBody;
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use futures_util::stream::{self, Stream};
 use utoipa::ToSchema;
 
-use super::submissions::{ContactSubmission, Forms, ListSubmissions};
+use super::listing::ListSubmissions;
+use super::submissions::{ContactSubmission, Forms};
 use super::{SubmissionId, store};
 use crate::auth::{Actor, Caller, HandleSubmissions};
 use crate::db::list::Place;
@@ -32,38 +34,68 @@ pub(super) fn operations() -> Operations {
     Operations::new().operation(__path_export_contact_submissions, export_contact_submissions)
 }
 
+/// Which messages are handed out.
+pub(super) enum Source {
+    /// These.
+    Ids(VecDeque<SubmissionId>),
+    /// Those that tokens of a person find, the oldest first.
+    Person(Vec<Vec<u8>>),
+}
+
 /// Messages that are to be handed out.
 pub(super) struct Export {
     app: Data<App>,
     actor: Actor,
-    ids: VecDeque<SubmissionId>,
+    source: Source,
+    /// The last one that a person's tokens have found.
+    last: Option<SubmissionId>,
 }
 
 impl Export {
     /// These messages, for this caller.
-    pub(super) fn new(app: Data<App>, actor: Actor, ids: Vec<SubmissionId>) -> Self {
-        Self { app, actor, ids: ids.into() }
+    pub(super) fn new(app: Data<App>, actor: Actor, source: Source) -> Self {
+        Self { app, actor, source, last: None }
     }
 
     /// The next of them, as far as they are still there; none at the end.
     async fn next(&mut self) -> Result<Option<Vec<ContactSubmission>>, Problem> {
-        if self.ids.is_empty() {
+        let ids = self.next_ids().await?;
+        if ids.is_empty() {
             return Ok(None);
         }
-        let some: Vec<SubmissionId> = self.ids.drain(..self.ids.len().min(BATCH)).collect();
-        let (state, who, now) = (self.app.clone(), self.actor.who(), self.app.clock.now());
-        let read = self.app.read_audited(self.actor, move |tx| {
-            let forms = Forms::read(tx)?;
-            let mut opened = Vec::with_capacity(some.len());
-            for id in some {
-                if let Some(one) = store::open(tx, &state.vault, id)? {
-                    store::audit(tx, Some(id), who, "contact_submission.export", now)?;
-                    opened.push(forms.whole(one, now)?);
+        let (state, now) = (self.app.clone(), self.app.clock.now());
+        // Opened beside the writer, which only says in the trail what is handed out.
+        let opened = self.app.db.read(move |conn| {
+            let opened = ids.into_iter().filter_map(|id| store::open(conn, &state.vault, id).transpose());
+            let opened = opened.collect::<Result<Vec<_>, _>>()?;
+            let forms = Forms::read(conn)?;
+            opened.into_iter().map(|one| forms.whole(one, now)).collect::<Result<Vec<_>, Problem>>()
+        });
+        let (opened, who) = (opened.await?, self.actor.who());
+        let audited = self.app.write_unkeyed(self.actor, move |tx| {
+            let mut told = Vec::with_capacity(opened.len());
+            for one in opened {
+                // What was erased meanwhile is not handed out.
+                if store::by_id(tx, one.id())?.is_some() {
+                    store::audit(tx, Some(one.id()), who, "contact_submission.export", now)?;
+                    told.push(one);
                 }
             }
-            Ok::<_, Problem>(opened)
+            Ok::<_, Problem>(told)
         });
-        read.await.map(Some)
+        audited.await.map(Some)
+    }
+
+    async fn next_ids(&mut self) -> Result<Vec<SubmissionId>, Problem> {
+        match &mut self.source {
+            Source::Ids(ids) => Ok(ids.drain(..ids.len().min(BATCH)).collect()),
+            Source::Person(tokens) => {
+                let (tokens, after) = (tokens.clone(), self.last);
+                let ids = self.app.db.read(move |conn| store::found_after(conn, &tokens, after, BATCH)).await?;
+                self.last = ids.last().copied().or(self.last);
+                Ok(ids)
+            }
+        }
     }
 }
 
@@ -197,11 +229,19 @@ fn cells(message: &ContactSubmission) -> Vec<String> {
     message.facts().into_iter().chain(written).map(harmless).collect()
 }
 
-/// A cell that no spreadsheet takes for a formula (OWASP, CSV Injection): an apostrophe before what begins like one.
+/// A cell that no spreadsheet takes for a formula (OWASP, CSV Injection): an apostrophe before whatever begins like one, at
+/// the beginning and wherever a program that splits elsewhere might begin another cell.
 fn harmless(cell: String) -> String {
-    let first = cell.trim_start_matches([' ', '\u{a0}']).chars().next();
-    let is_formula = first.is_some_and(|c| "=+-@\t\r\n＝＋－＠|".contains(c));
-    if is_formula { format!("'{cell}") } else { cell }
+    let (mut safe, mut is_beginning) = (String::with_capacity(cell.len() + 1), true);
+    for c in cell.chars() {
+        if is_beginning && "=+-@\t\r\n＝＋－＠|".contains(c) {
+            safe.push('\'');
+            is_beginning = false;
+        }
+        is_beginning = matches!(c, ';' | '\t' | '\r' | '\n') || is_beginning && matches!(c, ' ' | '\u{a0}' | '"');
+        safe.push(c);
+    }
+    safe
 }
 
 /// Messages as CSV.
@@ -210,12 +250,14 @@ pub(super) struct CsvExport(Export);
 impl Responder for CsvExport {
     type Body = BoxBody;
 
-    fn respond_to(self, _: &HttpRequest) -> HttpResponse<BoxBody> {
-        HttpResponse::Ok()
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        let mut response = HttpResponse::Ok();
+        response
             .insert_header((CACHE_CONTROL, "no-store"))
             .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"contact-submissions.csv\""))
-            .content_type("text/csv; charset=utf-8; header=present")
-            .streaming(chunks::<Csv>(self.0))
+            .content_type("text/csv; charset=utf-8; header=present");
+        // Nothing is opened for who asks for the head alone.
+        if req.method() == Method::HEAD { response.finish() } else { response.streaming(chunks::<Csv>(self.0)) }
     }
 }
 
@@ -251,7 +293,7 @@ pub(super) async fn export_contact_submissions(
             }
         }
     });
-    Ok(CsvExport(Export::new(app.clone(), caller.actor(), ids.await?)))
+    Ok(CsvExport(Export::new(app.clone(), caller.actor(), Source::Ids(ids.await?.into()))))
 }
 
 #[cfg(test)]
@@ -260,10 +302,22 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        for cell in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "|calc"] {
-            assert_eq!(harmless(cell.to_owned()), format!("'{cell}"));
+        for (cell, safe) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t'=1"),
+            (" =1", " '=1"),
+            ("＝1", "'＝1"),
+            ("|calc", "'|calc"),
+            ("x;=1", "x;'=1"),
+            ("x; \"=1", "x; \"'=1"),
+            ("a\n=1\n+2", "a\n'=1\n'+2"),
+        ] {
+            assert_eq!(harmless(cell.to_owned()), safe);
         }
-        for cell in ["", "Sam", "a=b", "1-2", "{\"a\":\"=1\"}"] {
+        for cell in ["", "Sam", "a=b", "1-2", "a\nb", "a; b", "{\"a\":\"=1\"}"] {
             assert_eq!(harmless(cell.to_owned()), cell);
         }
     }

@@ -3,11 +3,15 @@
 //! Nothing of it is sealed or assessed on the writer, and nobody waits for a mail. What is taken for spam is answered
 //! like anything else.
 
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
 use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse, Responder};
+use actix_web::web::{self, Data};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,17 +19,18 @@ use super::forms::FormContent;
 use super::forms::store::{self as forms, FormRow};
 use super::message::{Checked, SubmissionBody};
 use super::personal::Personal;
-use super::spam::{self, Assessment, Signs};
+use super::spam::{self, Assessment, Signs, SpamReason};
 use super::store::{self, NewSubmission};
 use super::submissions::SubmissionStatus;
 use super::{SubmissionId, form_tokens, mailing, urgency};
 use crate::auth::address::Client;
-use crate::auth::limits::Admission;
+use crate::auth::limits::LimitKey;
 use crate::changes::SubjectKind;
-use crate::db::Timestamp;
+use crate::db::{Timestamp, Tx};
 use crate::http::problem::{OVERLOADED, TOO_MANY_REQUESTS};
-use crate::http::{Description, Limited, NoParameters, Operations, Output, Problem, Query};
+use crate::http::{Description, Input, Limited, NoParameters, Operations, Output, Problem, Query, RateLimit};
 use crate::state::App;
+use crate::vault::MonthKey;
 
 /// The operations of this part.
 pub(super) fn operations() -> Operations {
@@ -79,101 +84,162 @@ impl Output for Taken {
     }
 }
 
+/// That a message may come in: asked before its body is read, so that who sends too many costs little.
+pub(super) struct Admitted {
+    network: LimitKey,
+    wide: Option<LimitKey>,
+    limit: Option<RateLimit>,
+}
+
+impl FromRequest for Admitted {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (app, client) = (req.app_data::<Data<App>>(), Client::from_request(req, payload));
+        let Some(app) = app else { return ready(Err(Problem::internal("the application's state is missing"))) };
+        ready(client.into_inner().and_then(|client| admit(app, &client)))
+    }
+}
+
+impl Input for Admitted {
+    fn describe(description: &mut Description) {
+        description.also("503", "`fallback_text` says how else to reach the people of the site.");
+    }
+}
+
+fn admit(app: &App, client: &Client) -> Result<Admitted, Problem> {
+    let key = |network: &Vec<u8>| app.secret.keyed_hash("contact by network", network);
+    let (network, wide) = (key(&client.network), client.wide_network.as_ref().map(key));
+    let limit = app.floods.admit(network, wide, app.clock.steady()).map_err(|problem| {
+        app.anonymous.note("contact_submission.throttle", SubjectKind::ContactSubmission, app.clock.now());
+        with_fallback(problem, &app.floods.fallback_text())
+    })?;
+    Ok(Admitted { network, wide, limit })
+}
+
 /// Send a contact message
 ///
 /// Takes JSON, and what a plain HTML form sends (`fields[name]=…` for further fields, `consent=on`). The answer comes
 /// when the message is on the disk. Many people may share an address: beyond a first limit a message is taken and
-/// looked at later, only beyond a second one it is refused, with the form's `fallback_text`. Open to anyone.
+/// looked at later, only beyond a second one it is refused, with a form's `fallback_text`. Open to anyone.
 #[utoipa::path(post, path = "/api/v1/contact-submissions", tag = "Contact")]
 pub(super) async fn create_contact_submission(
     app: Data<App>,
-    client: Client,
+    admitted: Admitted,
     _query: Query<NoParameters>,
     body: SubmissionBody,
 ) -> Result<Limited<Taken>, Problem> {
-    let now = app.clock.now();
+    let limit = admitted.limit;
     let named = body.form().map(str::to_owned);
-    let form = app.db.read(move |conn| forms::applying(conn, named.as_deref())).await?;
+    let form = app.db.read(move |conn| forms::applying(conn, named.as_deref())).await;
+    let form = form.map_err(|problem| with_fallback(problem, &app.floods.fallback_text()))?;
     let fallback = form.content.0.fallback_text.clone();
-    let admission = admit(&app, &client).map_err(|problem| with_fallback(problem, &fallback))?;
-    let taken = take_in(&app, form, body, admission, now).await.map_err(|problem| with_fallback(problem, &fallback));
-    Limited::of(taken, admission.limit)
+    app.floods.remember_fallback_text(&fallback);
+    let taken = take_in(&app, form, body, admitted).await.map_err(|problem| with_fallback(problem, &fallback));
+    Limited::of(taken, limit)
 }
 
-fn admit(app: &App, client: &Client) -> Result<Admission, Problem> {
-    let key = |network: &Vec<u8>| app.secret.keyed_hash("contact by network", network);
-    let admitted = app.floods.admit(key(&client.network), client.wide_network.as_ref().map(key), app.clock.steady());
-    admitted.inspect_err(|_| {
-        app.anonymous.note("contact_submission.throttle", SubjectKind::ContactSubmission, app.clock.now());
-    })
-}
-
-/// A visitor who is turned away is told how else to reach somebody.
+/// A visitor who is turned away, or can't be helped now, is told how else to reach somebody.
 fn with_fallback(problem: Problem, text: &str) -> Problem {
-    if !problem.is(&TOO_MANY_REQUESTS) && !problem.is(&OVERLOADED) || text.trim().is_empty() {
+    let is_turned_away = problem.is(&TOO_MANY_REQUESTS) || !problem.is_clients();
+    let text = text.trim();
+    if !is_turned_away || text.is_empty() {
         return problem;
     }
-    let detail = format!("{} {}", problem.detail(), text.trim());
+    let detail = format!("{} {text}", problem.detail());
     let ends_well = detail.ends_with(['.', '!', '?', '…']);
-    problem.saying(if ends_well { detail } else { format!("{detail}.") }).with_member("fallback_text", text)
+    let has_member = problem.is(&TOO_MANY_REQUESTS) || problem.is(&OVERLOADED);
+    let problem = problem.saying(if ends_well { detail } else { format!("{detail}.") });
+    if has_member { problem.with_member("fallback_text", text) } else { problem }
 }
 
-async fn take_in(
-    app: &Data<App>,
-    form: FormRow,
-    body: SubmissionBody,
-    admission: Admission,
-    now: Timestamp,
-) -> Result<Taken, Problem> {
-    let mut checked = body.check(&form.content.0, app.config.country)?;
-    let assessment = assess(app, &form.content.0, &checked, admission, now);
+async fn take_in(app: &Data<App>, form: FormRow, body: SubmissionBody, admitted: Admitted) -> Result<Taken, Problem> {
+    let now = app.clock.now();
+    let mut checked = body.check(&form, app.config.country)?;
+    let text = spam::text_key(checked.words.message.reveal());
+    let text = text.map(|text| app.secret.keyed_hash("contact by text", text.as_bytes()));
+    let repeats = text.map_or(0, |text| app.floods.times_seen(text, app.clock.steady()));
+    let assessment = assess(app, &form.content.0, &checked, &admitted, repeats);
     mark_urgent(&form.content.0, &mut checked);
-    let Checked { message, redirect_to, .. } = checked;
-    let is_urgent = !message.urgent_phrases.is_empty();
-    let id = SubmissionId::generate();
-    let key = app.vault.present(now).map_err(Problem::internal)?;
+    let Checked { words, redirect_to, .. } = checked;
+    let is_urgent = !words.urgent_phrases.is_empty();
+    let (id, key) = (SubmissionId::generate(), present_key(app, now).await?);
     let new = NewSubmission {
         id,
         form_id: form.id,
         received_at: now,
         status: if assessment.is_spam() { SubmissionStatus::Spam } else { SubmissionStatus::New },
         spam_score: assessment.score,
-        spam_reasons: assessment.reasons,
         is_urgent,
-        sealed: store::seal(&key, id, &message)?,
+        is_announced: is_told_of(&assessment, is_urgent),
+        spam_reasons: assessment.reasons,
+        sealed: store::seal(&key, id, &words)?,
     };
     let crisis_text = form.content.0.crisis_text.clone().filter(|_| is_urgent);
-    let stored = app.db.write_public(move |tx| {
-        let is_spam = new.status == SubmissionStatus::Spam;
-        store::insert(tx, new)?;
-        if !is_spam {
-            mailing::announce(tx, &form, is_urgent, now)?;
-        }
-        // The key is held until the commit: nobody destroys it before.
-        Ok::<_, Problem>(key)
-    });
-    stored.await?;
+    app.db.write_public(move |tx| file(tx, new, form, key)).await?;
+    if let Some(text) = text {
+        // Only what was stored counts: who was turned away may try again.
+        app.floods.count_text(text, app.clock.steady());
+    }
     Ok(match redirect_to {
-        Some(address) => Taken::SeeOther(address),
+        Some(address) => Taken::SeeOther(if is_urgent { marked_urgent(address) } else { address }),
         None => Taken::Receipt(SubmissionReceipt { id, received_at: now, crisis_text }),
     })
 }
 
-fn assess(app: &App, form: &FormContent, checked: &Checked, admission: Admission, now: Timestamp) -> Assessment {
-    let text = spam::text_key(checked.message.message.reveal());
-    let key = |text: String| app.secret.keyed_hash("contact by text", text.as_bytes());
+/// Stores a message, and tells of it.
+fn file(tx: &mut Tx<'_>, mut new: NewSubmission, form: FormRow, key: Arc<MonthKey>) -> Result<Arc<MonthKey>, Problem> {
+    // Somebody may have deleted the form meanwhile; no message is lost over that.
+    let form = match forms::by_id(tx, form.id)? {
+        Some(form) => form,
+        None => forms::applying(tx, None)?,
+    };
+    new.form_id = form.id;
+    let (is_told_of, is_urgent, now) = (new.is_announced, new.is_urgent, new.received_at);
+    store::insert(tx, new)?;
+    if is_told_of {
+        mailing::announce(tx, &form, is_urgent, now)?;
+    }
+    // The key is held until the commit: nobody destroys it before.
+    Ok(key)
+}
+
+/// Whether the form's recipients are told: of what is no spam, and of an emergency that only came among too many.
+fn is_told_of(assessment: &Assessment, is_urgent: bool) -> bool {
+    !assessment.is_spam() || is_urgent && assessment.reasons == [SpamReason::TooMany]
+}
+
+/// A page that can show what the site says to who writes of an emergency; no server hears of a fragment.
+fn marked_urgent(address: String) -> String {
+    if address.contains('#') { address } else { address + "#urgent" }
+}
+
+/// The key of this month; a new one is made beside the workers.
+async fn present_key(app: &Data<App>, now: Timestamp) -> Result<Arc<MonthKey>, Problem> {
+    if let Some(key) = app.vault.present(now) {
+        return Ok(key);
+    }
+    let state = app.clone();
+    let made = web::block(move || state.vault.present_or_made(now)).await;
+    made.map_err(Problem::internal)?.map_err(Problem::internal)
+}
+
+fn assess(app: &App, form: &FormContent, checked: &Checked, admitted: &Admitted, repeats: i64) -> Assessment {
+    let (now, steady) = (app.clock.now(), app.clock.steady());
     spam::assess(&Signs {
         honeypot: checked.honeypot,
         age: checked.form_token.as_deref().map(|token| form_tokens::age(&app.secret, token, now)),
         requires_token: form.requires_token,
         least_seconds: form.least_seconds,
-        repeats: text.map_or(0, |text| app.floods.count_text(key(text), app.clock.steady())),
-        too_many: admission.is_suspicious,
+        repeats,
+        // Only messages count that are right: nobody is suspected for a slip of the pen.
+        too_many: app.floods.is_suspicious(admitted.network, admitted.wide, steady),
     })
 }
 
 fn mark_urgent(form: &FormContent, checked: &mut Checked) {
     let phrases = form.urgent_phrases.iter().map(|phrase| phrase.0.as_str());
-    let found = urgency::found(phrases, &checked.message.texts());
-    checked.message.urgent_phrases = found.into_iter().map(Personal::new).collect();
+    let found = urgency::found(phrases, &checked.words.texts());
+    checked.words.urgent_phrases = found.into_iter().map(Personal::new).collect();
 }

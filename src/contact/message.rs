@@ -1,6 +1,7 @@
 //! What a visitor writes: as it is sent, what may be wrong with it, and as it is sealed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -13,18 +14,21 @@ use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::addresses::{MAX_PHONE, email_key, is_email, phone, phone_key};
+use super::addresses::{email_key, is_email, phone, phone_key};
 use super::forms::FormContent;
+use super::forms::store::FormRow;
 use super::personal::Personal;
 use crate::http::body::{FORM, JSON, parse, read_json_or_form};
 use crate::http::schema::{self, Checker, LINES, ONE_LINE};
 use crate::http::{Description, Fault, Input, Problem};
 
+/// How many further fields a message may have.
+const MOST_FIELDS: usize = 20;
 /// The version of what is sealed.
 const SCHEMA_VERSION: u32 = 1;
 
 /// A visitor's message. What is optional may be left out, null or an empty text.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubmissionDraft {
     /// The visitor's name.
@@ -51,7 +55,12 @@ pub(super) struct SubmissionDraft {
     pub(super) form_token: Option<String>,
     /// The address of the page that the form stood on.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 2000, pattern = r"^[^\x00-\x1F\x7F]*$", example = "https://www.example.org/contact")]
+    #[schema(
+        value_type = Option<String>,
+        max_length = 2000,
+        pattern = r"^[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x20\x7F]*$",
+        example = "https://www.example.org/contact"
+    )]
     pub(super) page_url: Option<Personal<String>>,
     /// That the visitor agrees to the consent text: must be true.
     pub(super) consent: bool,
@@ -72,10 +81,16 @@ pub(super) struct SubmissionDraft {
     pub(super) redirect_to: Option<String>,
 }
 
-/// Up to twenty further fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Up to twenty further fields; their names are the visitor's words as well.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct FreeFields(pub(super) BTreeMap<String, Personal<String>>);
+
+impl fmt::Debug for FreeFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[personal]")
+    }
+}
 
 impl PartialSchema for FreeFields {
     fn schema() -> RefOr<Schema> {
@@ -84,7 +99,7 @@ impl PartialSchema for FreeFields {
         let value = text().max_length(Some(500)).pattern(Some(LINES)).build();
         ObjectBuilder::new()
             .description(Some("Up to twenty further fields: name and text."))
-            .max_properties(Some(20))
+            .max_properties(Some(MOST_FIELDS))
             .property_names(Some(Schema::Object(name.build())))
             .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(value)))))
             .examples([json!({ "insurance": "private" })])
@@ -137,9 +152,18 @@ impl SubmissionBody {
             as_script_would_send(&mut members);
         }
         // An optional field that was left empty is as good as none.
-        members.retain(|name, value| OBLIGATORY.contains(&name.as_str()) || !is_blank(value));
+        members.retain(|name, value| !is_optional(&checker, name) || !is_blank(value));
+        // Looked at before the schema, which would tell of each of them.
+        let too_many = members.get("fields").and_then(Value::as_object).is_some_and(|all| all.len() > MOST_FIELDS);
+        if too_many {
+            members.remove("fields");
+        }
         let value = Value::Object(members);
-        let faults = checker.faults(&value);
+        let mut faults = checker.faults(&value);
+        if too_many {
+            let message = format!("The object must have at most {MOST_FIELDS} members.");
+            faults.push(Fault::body("/fields", "too_many", message));
+        }
         let Value::Object(members) = value else { return Err(Problem::internal("an object became none")) };
         Ok(Self { members, faults })
     }
@@ -153,9 +177,16 @@ impl SubmissionBody {
     ///
     /// # Errors
     /// All faults at once.
-    pub(super) fn check(self, form: &FormContent, country: country::Id) -> Result<Checked, Problem> {
-        let Self { members, mut faults } = self;
-        let found = Finder { members: &members, form, country }.faults();
+    pub(super) fn check(self, form: &FormRow, country: country::Id) -> Result<Checked, Problem> {
+        let Self { mut members, mut faults } = self;
+        let named = members.get("form").and_then(Value::as_str);
+        let is_other = named.is_some_and(|name| name != form.name);
+        let form = &form.content.0;
+        if is_other {
+            // A page may still show a form that was renamed or deleted: its message counts, not where it leads.
+            members.remove("redirect_to");
+        }
+        let found = Finder { members: &members, form, is_other, country }.faults();
         let is_new = |fault: &Fault| !faults.iter().any(|known| known.pointer == fault.pointer);
         let fresh: Vec<Fault> = found.into_iter().filter(is_new).collect();
         faults.extend(fresh);
@@ -171,6 +202,10 @@ impl SubmissionBody {
 }
 
 const OBLIGATORY: [&str; 3] = ["name", "message", "consent"];
+
+fn is_optional(checker: &Checker, name: &str) -> bool {
+    !OBLIGATORY.contains(&name) && checker.names().iter().any(|known| known == name)
+}
 
 fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
@@ -191,6 +226,8 @@ fn as_script_would_send(members: &mut Map<String, Value>) {
 struct Finder<'a> {
     members: &'a Map<String, Value>,
     form: &'a FormContent,
+    /// Whether another form was named, which nobody has made, or not any more.
+    is_other: bool,
     country: country::Id,
 }
 
@@ -220,7 +257,8 @@ impl Finder<'_> {
         if self.members.get("consent") == Some(&Value::Bool(false)) {
             say("/consent", "required", "Without consent the message can't be taken.");
         }
-        if self.text("consent_version").is_some_and(|version| !self.form.knows_consent(version)) {
+        let is_known = |version| self.is_other || self.form.knows_consent(version);
+        if self.text("consent_version").is_some_and(|version| !is_known(version)) {
             say("/consent_version", "not_found", "The form has no consent text of this version.");
         }
         if self.text("redirect_to").is_some_and(|address| !self.form.allows_redirect_to(address)) {
@@ -244,7 +282,7 @@ impl Finder<'_> {
 /// A message that is right.
 pub(super) struct Checked {
     /// What is sealed.
-    pub(super) message: Words,
+    pub(super) words: Words,
     /// Whether the honeypot was filled in.
     pub(super) honeypot: bool,
     /// The form token.
@@ -256,7 +294,7 @@ pub(super) struct Checked {
 impl Checked {
     fn of(draft: SubmissionDraft, form: &FormContent, country: country::Id) -> Self {
         let as_read = |text: Personal<String>| Some(Personal::new(phone(text.reveal(), country)?));
-        let message = Words {
+        let words = Words {
             schema_version: SCHEMA_VERSION,
             name: Personal::new(draft.name.reveal().trim().to_owned()),
             email: draft.email.map(|email| Personal::new(email.reveal().trim().to_owned())),
@@ -268,12 +306,7 @@ impl Checked {
             fields: draft.fields.unwrap_or_default(),
             urgent_phrases: Vec::new(),
         };
-        Self {
-            message,
-            honeypot: draft.website.is_some(),
-            form_token: draft.form_token,
-            redirect_to: draft.redirect_to,
-        }
+        Self { words, honeypot: draft.website.is_some(), form_token: draft.form_token, redirect_to: draft.redirect_to }
     }
 }
 
@@ -309,20 +342,17 @@ impl Words {
     }
 }
 
-/// Whether a text may be a phone number at all: for the schemas that ask for one.
-const _: () = assert!(MAX_PHONE == 50);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn form() -> FormContent {
+    fn form() -> FormRow {
         let text = r#"{"name":"default","consent_version":"2","consent_texts":[
             {"version":"1","language":"en","text":"a"},{"version":"2","language":"en","text":"b"}],
             "fields":[{"name":"insurance","label":"Insurance","required":true,
                        "choices":[{"value":"private","label":"Private"}]}],
             "redirect_origins":["https://www.example.org"]}"#;
-        serde_json::from_str(text).unwrap()
+        FormRow::of(serde_json::from_str(text).unwrap())
     }
 
     fn check(value: Value, is_form: bool) -> Result<Checked, Problem> {
@@ -339,7 +369,7 @@ mod tests {
     #[test]
     fn a_message_is_taken_as_it_is_meant() {
         let checked = check(whole(), false).unwrap();
-        let message = &checked.message;
+        let message = &checked.words;
         assert_eq!(message.name.reveal(), "Sam");
         assert_eq!(message.message.reveal(), "a\nb");
         assert_eq!(message.phone.as_ref().unwrap().reveal(), "+14155552671");
@@ -358,7 +388,7 @@ mod tests {
             value[name] = json!(" ");
         }
         let checked = check(value, false).unwrap();
-        assert!(checked.message.phone.is_none() && !checked.honeypot && checked.form_token.is_none());
+        assert!(checked.words.phone.is_none() && !checked.honeypot && checked.form_token.is_none());
     }
 
     #[test]
@@ -372,10 +402,30 @@ mod tests {
     }
 
     #[test]
+    fn a_form_that_is_gone_loses_no_message() {
+        let mut value = whole();
+        (value["form"], value["consent_version"]) = (json!("former"), json!("2019"));
+        value["redirect_to"] = json!("https://www.example.org/former-thanks");
+        let checked = check(value, false).unwrap();
+        assert_eq!((checked.words.consent_version.as_str(), checked.redirect_to), ("2019", None));
+        assert_eq!(checked.words.named_form.unwrap().reveal(), "former");
+    }
+
+    #[test]
+    fn a_flood_of_fields_is_one_fault() {
+        let mut value = whole();
+        value["fields"] = (0..50_000).map(|number| (format!("f{number}"), json!(1))).collect();
+        let problem = check(value, false).err().unwrap();
+        assert_eq!(problem.faults().iter().filter(|fault| fault.code == "too_many").count(), 1);
+        assert!(problem.faults().len() < 5);
+    }
+
+    #[test]
     fn all_faults_are_told_at_once() {
         let value = json!({
             "name": "", "email": "nobody", "phone": "12", "message": " \n ", "consent": false, "consent_version": "9",
-            "redirect_to": "https://evil.example/", "fields": { "insurance": "none" }, "emial": "x",
+            "redirect_to": "https://evil.example/", "fields": { "insurance": "none" }, "emial": "",
+            "page_url": "javascript:alert(1)",
         });
         let problem = check(value, false).err().unwrap();
         let mut told: Vec<_> =
@@ -391,6 +441,7 @@ mod tests {
                 "/fields/insurance not_allowed",
                 "/message blank",
                 "/name blank",
+                "/page_url pattern",
                 "/phone format",
                 "/redirect_to not_allowed",
             ]

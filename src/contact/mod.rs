@@ -2,7 +2,7 @@
 //!
 //! What is personal is sealed by the vault before it comes near the database, and only accounts of the role `intake`
 //! open it; every reading is in the audit trail. `message` has what is sent and sealed, `forms` what is asked, `intake`
-//! takes it in, `spam`, `urgency` and `form_tokens` look at it, `submissions` and `person` are what intake works with,
+//! takes it in, `spam`, `urgency` and `form_tokens` look at it, `listing`, `submissions` and `person` are what intake works with,
 //! `export` hands it out as a stream, `erasure` ends it, `mailing` tells that something has come.
 
 mod addresses;
@@ -12,6 +12,7 @@ mod export;
 mod form_tokens;
 mod forms;
 mod intake;
+mod listing;
 mod mailing;
 mod message;
 mod person;
@@ -26,7 +27,8 @@ mod verify;
 use crate::db::Id;
 use crate::http::Operations;
 
-pub(crate) use self::erasure::{erase_due, finish as finish_erasures, forget_unreadable};
+pub(crate) use self::erasure::{erase_due, finish_once as finish_erasures, forget, unreadable};
+pub(crate) use self::forms::store::fallback_text;
 pub(crate) use self::mailing::send_due as send_due_notices;
 pub(crate) use self::sample::add as add_samples;
 pub(crate) use self::verify::{check_keys, count, verify};
@@ -36,6 +38,7 @@ pub(crate) fn operations() -> Operations {
     Operations::new()
         .merge(intake::operations())
         .merge(forms::operations())
+        .merge(listing::operations())
         .merge(submissions::operations())
         .merge(person::operations())
         .merge(export::operations())

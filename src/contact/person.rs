@@ -1,18 +1,22 @@
 //! Everything that is held about a person: found by an email or a phone number, handed out, and erased with a
 //! certificate. The address stands in the body of the request, never in its URL.
 
+use std::sync::Arc;
+
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::addresses::{email_key, is_email, phone, phone_key};
-use super::export::{Export, JsonExport};
+use super::export::{Export, JsonExport, Source};
 use super::personal::Personal;
+use super::store::SubmissionRow;
 use super::submissions::{ContactSubmission, ContactSubmissionSummary, Forms};
 use super::{SubmissionId, erasure, store};
-use crate::auth::{Caller, HandleSubmissions, UserId};
-use crate::db::{Id, Timestamp};
+use crate::auth::{Actor, Caller, HandleSubmissions, UserId};
+use crate::db::{Conn, Id, Timestamp, Tx};
 use crate::http::{Body, Fault, Json, Managed, NoParameters, Operations, Problem, Query, WriteOptions};
+use crate::idempotency::Keyed;
 use crate::state::App;
 
 /// The most messages that a search shows.
@@ -51,8 +55,8 @@ pub(super) struct PersonQuery {
 impl Body for PersonQuery {}
 
 impl PersonQuery {
-    /// What the person is found by.
-    fn keys(&self, app: &App) -> Result<Vec<(&'static str, String)>, Problem> {
+    /// What the person's messages are found by.
+    fn tokens(&self, app: &App) -> Result<Vec<Vec<u8>>, Problem> {
         let (mut keys, mut faults) = (Vec::new(), Vec::new());
         if let Some(email) = &self.email {
             match email.reveal().trim() {
@@ -69,7 +73,7 @@ impl PersonQuery {
         if keys.is_empty() && faults.is_empty() {
             faults.push(Fault::body("/email", "required", "An email address or a phone number is needed."));
         }
-        if faults.is_empty() { Ok(keys) } else { Err(Problem::invalid_body(faults)) }
+        if faults.is_empty() { Ok(store::tokens(&app.vault, &keys)) } else { Err(Problem::invalid_body(faults)) }
     }
 }
 
@@ -78,7 +82,7 @@ impl PersonQuery {
 pub(super) struct PersonSubmissions {
     /// How many messages there are.
     #[schema(minimum = 0)]
-    total: usize,
+    total: i64,
     /// The newest thousand of them, the newest first.
     #[schema(max_items = 1000)]
     items: Vec<ContactSubmissionSummary>,
@@ -95,18 +99,23 @@ pub(super) async fn search_contact_submissions(
     _query: Query<NoParameters>,
     Json(person): Json<PersonQuery>,
 ) -> Result<Managed<PersonSubmissions>, Problem> {
-    let (state, who, now, keys) = (app.clone(), caller.who(), app.clock.now(), person.keys(&app)?);
-    let found = app.read_audited(caller.actor(), move |tx| {
-        let mut ids = store::of_person(tx, &state.vault, &keys)?;
-        store::audit(tx, None, who, "contact_submission.search", now)?;
-        let total = ids.len();
-        ids.reverse();
-        ids.truncate(MOST_SHOWN);
-        let (forms, rows) = (Forms::read(tx)?, store::of_ids(tx, &ids)?);
-        let items = rows.iter().map(|row| forms.summary(row, now)).collect::<Result<_, _>>()?;
-        Ok(PersonSubmissions { total, items })
+    let tokens = person.tokens(&app)?;
+    note_search(&app, caller.actor()).await?;
+    let now = app.clock.now();
+    let found = app.db.read(move |conn| {
+        let (ids, total) = store::newest_found(conn, &tokens, MOST_SHOWN)?;
+        let (forms, rows) = (Forms::read(conn)?, store::of_ids(conn, &ids)?);
+        let items = rows.iter().map(|row| forms.summary(row, now)).collect::<Result<_, Problem>>()?;
+        Ok::<_, Problem>(PersonSubmissions { total, items })
     });
     Ok(Managed::new(found.await?))
+}
+
+/// Says in the audit trail that somebody looks for a person: before anything is found.
+async fn note_search(app: &Data<App>, caller: Actor) -> Result<(), Problem> {
+    let now = app.clock.now();
+    let note = move |tx: &mut Tx<'_>| store::audit(tx, None, caller.who(), "contact_submission.search", now);
+    app.write_unkeyed(caller, note).await
 }
 
 /// Everything that is held about a person.
@@ -127,9 +136,9 @@ pub(super) async fn export_person(
     _query: Query<NoParameters>,
     Json(person): Json<PersonQuery>,
 ) -> Result<JsonExport<PersonExport>, Problem> {
-    let (state, keys) = (app.clone(), person.keys(&app)?);
-    let ids = app.db.read(move |conn| store::of_person(conn, &state.vault, &keys)).await?;
-    Ok(JsonExport::new(Export::new(app, caller.actor(), ids)))
+    let tokens = person.tokens(&app)?;
+    note_search(&app, caller.actor()).await?;
+    Ok(JsonExport::new(Export::new(app, caller.actor(), Source::Person(tokens))))
 }
 
 /// That everything about a person was erased.
@@ -173,59 +182,98 @@ pub(super) async fn erase_person(
     Query(options): Query<WriteOptions>,
     Json(person): Json<PersonQuery>,
 ) -> Result<Managed<ErasureCertificate>, Problem> {
-    let keys = person.keys(&app)?;
-    let (certificate, user) = (CertificateId::generate(), caller.user());
+    let (tokens, caller) = (person.tokens(&app)?, caller.actor());
+    if options.validate_only {
+        note_search(&app, caller).await?;
+        let found = app.db.read(move |conn| all_found(conn, &tokens)).await?;
+        let (finished, now) = (erasure::Finished::default(), app.clock.now());
+        return Ok(Managed::new(ErasureCertificate::of(CertificateId::generate(), caller, now, found, finished, None)));
+    }
+    // A task of its own: what was begun is brought to its end also where the client does not wait for it.
+    let keyed = Keyed::present();
+    let erased = actix_web::rt::spawn(async move { erase_all(&app, caller, tokens, keyed).await });
+    erased.await.map_err(Problem::internal)?.map(Managed::new)
+}
+
+/// All that these tokens find.
+fn all_found(conn: &mut Conn, tokens: &[Vec<u8>]) -> Result<Vec<ErasedSubmission>, Problem> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let ids = store::found_after(conn, tokens, after, BATCH)?;
+        let Some(last) = ids.last() else { return Ok(found) };
+        after = Some(*last);
+        found.extend(store::of_ids(conn, &ids)?.iter().map(ErasedSubmission::of));
+    }
+}
+
+/// Erases all that these tokens find, batch by batch, and certifies it. A request that is sent again goes on where this
+/// one broke off: it counts as done with its certificate alone.
+async fn erase_all(
+    app: &Data<App>,
+    caller: Actor,
+    tokens: Vec<Vec<u8>>,
+    keyed: Option<Arc<Keyed>>,
+) -> Result<ErasureCertificate, Problem> {
     let mut erased = Vec::new();
     loop {
-        let (state, who, now, keys) = (app.clone(), caller.who(), app.clock.now(), keys.clone());
-        let is_tried = options.validate_only;
-        let some = app.write(caller.actor(), is_tried, move |tx| {
-            let mut ids = store::of_person(tx, &state.vault, &keys)?;
-            if !is_tried {
-                ids.truncate(BATCH);
-            }
+        let (state, now, tokens) = (app.clone(), app.clock.now(), tokens.clone());
+        let some = app.write_unkeyed(caller, move |tx| {
+            let ids = store::found_after(tx, &tokens, None, BATCH)?;
             let rows = store::of_ids(tx, &ids)?;
-            store::erase(tx, &ids, who, "contact_submission.erase", now)?;
-            if !ids.is_empty() {
-                state.db.note_erasure();
-            }
+            store::erase(tx, &ids, caller.who(), "contact_submission.erase", now)?;
+            state.db.note_erasure();
             Ok(rows)
         });
         let some = some.await?;
-        let is_last = some.len() < BATCH || is_tried;
-        erased.extend(some);
-        if is_last {
+        erased.extend(some.iter().map(ErasedSubmission::of));
+        if some.len() < BATCH {
             break;
         }
     }
-    let (who, now) = (caller.who(), app.clock.now());
-    let months: Vec<String> = months_of(&erased);
-    let (finished, until) = if options.validate_only {
-        (erasure::Finished { wal_emptied: false, keys_destroyed: Vec::new() }, None)
-    } else {
-        let noted = app.write(caller.actor(), false, move |tx| {
-            store::audit(tx, Some(SubmissionId::from_uuid(certificate.uuid())), who, "contact_submission.certify", now)
-        });
-        noted.await?;
-        let finished = erasure::finish(&app).await?;
-        let until = app.db.read(move |conn| erasure::last_end(conn, &months)).await?;
-        (finished, until)
+    let (certificate, now) = (CertificateId::generate(), app.clock.now());
+    let certify = move |tx: &mut Tx<'_>| {
+        let id = SubmissionId::from_uuid(certificate.uuid());
+        store::audit(tx, Some(id), caller.who(), "contact_submission.certify", now)?;
+        keyed.map_or(Ok(()), |keyed| keyed.record(tx))
     };
-    let erased = erased.into_iter().map(|row| ErasedSubmission { id: row.id, received_at: row.received_at });
-    Ok(Managed::new(ErasureCertificate {
-        id: certificate,
-        erased_at: now,
-        erased_by: user,
-        erased: erased.collect(),
-        log_emptied: finished.wal_emptied,
-        destroyed_keys: finished.keys_destroyed,
-        backups_readable_until: until,
-    }))
+    app.write_unkeyed(caller, certify).await?;
+    let (finished, months) = (erasure::finish(app).await, months_of(&erased));
+    let end = app.db.read(move |conn| erasure::last_end(conn, &months)).await?;
+    // A key that nothing needs and that is still there is destroyed in a moment.
+    let until = end.max(finished.is_late.then_some(now));
+    Ok(ErasureCertificate::of(certificate, caller, now, erased, finished, until))
+}
+
+impl ErasureCertificate {
+    fn of(
+        id: CertificateId,
+        caller: Actor,
+        at: Timestamp,
+        erased: Vec<ErasedSubmission>,
+        finished: erasure::Finished,
+        until: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            id,
+            erased_at: at,
+            erased_by: caller.user,
+            erased,
+            log_emptied: finished.wal_emptied,
+            destroyed_keys: finished.keys_destroyed,
+            backups_readable_until: until,
+        }
+    }
+}
+
+impl ErasedSubmission {
+    fn of(row: &SubmissionRow) -> Self {
+        Self { id: row.id, received_at: row.received_at }
+    }
 }
 
 /// The months in which messages came.
-fn months_of(rows: &[store::SubmissionRow]) -> Vec<String> {
-    let mut months: Vec<String> = rows.iter().map(|row| row.received_at.month()).collect();
+fn months_of(erased: &[ErasedSubmission]) -> Vec<String> {
+    let mut months: Vec<String> = erased.iter().map(|one| one.received_at.month()).collect();
     months.sort();
     months.dedup();
     months

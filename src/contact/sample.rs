@@ -29,8 +29,8 @@ pub(crate) async fn add(app: &App) -> Result<usize, Problem> {
     let form = app.db.read(|conn| forms::applying(conn, None)).await?;
     for sample in samples {
         let received_at = now.plus_seconds(-sample.hours_ago * 3600);
-        let checked = SubmissionBody::of(sample.body, false)?.check(&form.content.0, app.config.country)?;
-        let (id, key) = (SubmissionId::generate(), app.vault.present(received_at).map_err(Problem::internal)?);
+        let checked = SubmissionBody::of(sample.body, false)?.check(&form, app.config.country)?;
+        let (id, key) = (SubmissionId::generate(), app.vault.present_or_made(received_at).map_err(Problem::internal)?);
         let new = NewSubmission {
             id,
             form_id: form.id,
@@ -39,7 +39,8 @@ pub(crate) async fn add(app: &App) -> Result<usize, Problem> {
             spam_score: if sample.is_spam { 100 } else { 0 },
             spam_reasons: if sample.is_spam { vec![SpamReason::Honeypot] } else { Vec::new() },
             is_urgent: false,
-            sealed: store::seal(&key, id, &checked.message)?,
+            is_announced: !sample.is_spam,
+            sealed: store::seal(&key, id, &checked.words)?,
         };
         let form = form.clone();
         let stored = app.db.write(move |tx| {

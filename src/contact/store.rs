@@ -1,7 +1,9 @@
 //! The SQL of submissions, and how a row is sealed and opened.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use diesel::dsl::count;
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use crate::auth::UserId;
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::db::{Conn, Document, Timestamp, Tx};
 use crate::http::{Problem, SortValue, Sorted};
-use crate::schema::{contact_lookups, contact_submissions};
+use crate::schema::{contact_keys, contact_lookups, contact_submissions};
 use crate::vault::{Envelope, MonthKey, Vault};
 
 /// The parts of a row that are sealed.
@@ -59,9 +61,10 @@ pub(super) struct SealedRow {
 }
 
 /// A whole submission, readable.
+#[derive(Clone)]
 pub(super) struct Opened {
     pub(super) row: SubmissionRow,
-    pub(super) message: Words,
+    pub(super) words: Words,
     pub(super) note: Option<Personal<String>>,
 }
 
@@ -74,6 +77,8 @@ pub(super) struct NewSubmission {
     pub(super) spam_score: i64,
     pub(super) spam_reasons: Vec<SpamReason>,
     pub(super) is_urgent: bool,
+    /// Whether the form's recipients are told.
+    pub(super) is_announced: bool,
     pub(super) sealed: SealedMessage,
 }
 
@@ -96,6 +101,7 @@ pub(super) fn seal(key: &MonthKey, id: SubmissionId, message: &Words) -> Result<
 
 pub(super) fn insert(tx: &mut Tx<'_>, new: NewSubmission) -> Result<(), Problem> {
     let NewSubmission { id, sealed, .. } = new;
+    let key_name = sealed.key_name;
     diesel::insert_into(contact_submissions::table)
         .values((
             contact_submissions::id.eq(id),
@@ -107,12 +113,14 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: NewSubmission) -> Result<(), Problem>
             contact_submissions::spam_score.eq(new.spam_score),
             contact_submissions::spam_reasons.eq(Document(new.spam_reasons)),
             contact_submissions::is_urgent.eq(new.is_urgent),
-            contact_submissions::is_announced.eq(new.status != SubmissionStatus::Spam),
-            contact_submissions::key_name.eq(sealed.key_name),
+            contact_submissions::is_announced.eq(new.is_announced),
+            contact_submissions::key_name.eq(&key_name),
             contact_submissions::wrapped_key.eq(sealed.wrapped_key),
             contact_submissions::sealed.eq(sealed.sealed),
         ))
         .execute(&mut **tx)?;
+    let is_new = contact_keys::name.eq(&key_name);
+    diesel::insert_or_ignore_into(contact_keys::table).values(is_new).execute(&mut **tx)?;
     for token in sealed.tokens {
         diesel::insert_into(contact_lookups::table)
             .values((contact_lookups::token.eq(token), contact_lookups::submission_id.eq(id)))
@@ -148,13 +156,13 @@ fn opened(vault: &Vault, row: SubmissionRow, sealed: &SealedRow) -> Result<Opene
     let envelope = envelope(vault, row.id, sealed)?;
     let plain = envelope.unseal(MESSAGE, &sealed.sealed).ok_or_else(|| damaged(row.id))?;
     // The error of the parser may repeat what it read.
-    let message = serde_json::from_slice(&plain).map_err(|_| damaged(row.id))?;
+    let words = serde_json::from_slice(&plain).map_err(|_| damaged(row.id))?;
     let unsealed = |note: &Vec<u8>| {
         let text = envelope.unseal(NOTE, note).and_then(|bytes| String::from_utf8(bytes).ok());
         text.map(Personal::new).ok_or_else(|| damaged(row.id))
     };
     let note = sealed.sealed_note.as_ref().map(unsealed).transpose()?;
-    Ok(Opened { row, message, note })
+    Ok(Opened { row, words, note })
 }
 
 fn envelope(vault: &Vault, id: SubmissionId, sealed: &SealedRow) -> Result<Envelope, Problem> {
@@ -168,50 +176,56 @@ fn damaged(id: SubmissionId) -> Problem {
     Problem::internal(format!("the contact submission {id} can't be opened: its row or its key was altered"))
 }
 
-/// What somebody who works on a submission changes of it.
+/// What somebody who works on a submission makes of it, with its note sealed.
 pub(super) struct Work {
     pub(super) status: SubmissionStatus,
     pub(super) assignee_id: Option<UserId>,
-    pub(super) note: Option<Personal<String>>,
+    sealed_note: Option<Vec<u8>>,
+}
+
+/// Prepares the work on a submission: the note is sealed with the submission's own key.
+pub(super) fn prepare(
+    conn: &mut Conn,
+    vault: &Vault,
+    id: SubmissionId,
+    status: SubmissionStatus,
+    assignee_id: Option<UserId>,
+    note: Option<&Personal<String>>,
+) -> Result<Work, Problem> {
+    let sealed: Option<SealedRow> =
+        contact_submissions::table.find(id).select(SealedRow::as_select()).first(conn).optional()?;
+    let envelope = envelope(vault, id, &sealed.ok_or_else(Problem::not_found)?)?;
+    let sealed_note = note.map(|note| envelope.seal(NOTE, note.reveal().as_bytes())).transpose();
+    Ok(Work { status, assignee_id, sealed_note: sealed_note.map_err(Problem::internal)? })
 }
 
 /// Stores the work on a submission.
 pub(super) fn save(
     tx: &mut Tx<'_>,
-    vault: &Vault,
-    before: &Opened,
-    work: &Work,
+    before: &SubmissionRow,
+    work: Work,
     who: Who,
     now: Timestamp,
 ) -> Result<SubmissionRow, Problem> {
-    let id = before.row.id;
-    if work.note != before.note {
-        let sealed: SealedRow = contact_submissions::table.find(id).select(SealedRow::as_select()).first(&mut **tx)?;
-        let envelope = envelope(vault, id, &sealed)?;
-        let note = work.note.as_ref().map(|note| envelope.seal(NOTE, note.reveal().as_bytes()));
-        let note = note.transpose().map_err(Problem::internal)?;
-        diesel::update(contact_submissions::table.find(id))
-            .set(contact_submissions::sealed_note.eq(note))
-            .execute(&mut **tx)?;
-    }
     let row = SubmissionRow {
-        row_version: before.row.row_version + 1,
+        row_version: before.row_version + 1,
         saved_at: now,
         status: work.status,
         assignee_id: work.assignee_id,
-        is_announced: before.row.is_announced || work.status != SubmissionStatus::Spam,
-        ..before.row.clone()
+        is_announced: before.is_announced || work.status != SubmissionStatus::Spam,
+        ..before.clone()
     };
-    diesel::update(contact_submissions::table.find(id))
+    diesel::update(contact_submissions::table.find(row.id))
         .set((
             contact_submissions::row_version.eq(row.row_version),
             contact_submissions::saved_at.eq(row.saved_at),
             contact_submissions::status.eq(row.status),
             contact_submissions::assignee_id.eq(row.assignee_id),
             contact_submissions::is_announced.eq(row.is_announced),
+            contact_submissions::sealed_note.eq(work.sealed_note),
         ))
         .execute(&mut **tx)?;
-    audit(tx, Some(id), who, "contact_submission.update", now)?;
+    audit(tx, Some(row.id), who, "contact_submission.update", now)?;
     Ok(row)
 }
 
@@ -234,23 +248,63 @@ pub(super) fn erase(
     Ok(erased)
 }
 
-/// The submissions that were sent with this email or phone, the oldest first.
-pub(super) fn of_person(
-    conn: &mut Conn,
-    vault: &Vault,
-    keys: &[(&'static str, String)],
-) -> Result<Vec<SubmissionId>, Problem> {
+/// What submissions of a person are found by, in every month of which there is a key.
+pub(super) fn tokens(vault: &Vault, keys: &[(&'static str, String)]) -> Vec<Vec<u8>> {
     let months = vault.all();
-    let tokens: Vec<Vec<u8>> =
-        months.iter().flat_map(|key| keys.iter().map(|(kind, value)| key.blind(kind, value).to_vec())).collect();
-    let mut ids: Vec<SubmissionId> = contact_lookups::table
+    let of_month = |key: &Arc<MonthKey>| -> Vec<Vec<u8>> {
+        keys.iter().map(|(kind, value)| key.blind(kind, value).to_vec()).collect()
+    };
+    months.iter().flat_map(of_month).collect()
+}
+
+/// Some of the submissions that these tokens find after one, the oldest first: an id begins with the time at which it was
+/// made.
+pub(super) fn found_after(
+    conn: &mut Conn,
+    tokens: &[Vec<u8>],
+    after: Option<SubmissionId>,
+    most: usize,
+) -> Result<Vec<SubmissionId>, Problem> {
+    let after = after.unwrap_or(SubmissionId::from_uuid(Uuid::nil()));
+    Ok(contact_lookups::table
         .filter(contact_lookups::token.eq_any(tokens))
+        .filter(contact_lookups::submission_id.gt(after))
+        .order(contact_lookups::submission_id)
         .select(contact_lookups::submission_id)
-        .load(conn)?;
-    // An id begins with the time at which it was made.
-    ids.sort();
-    ids.dedup();
-    Ok(ids)
+        .distinct()
+        .limit(i64::try_from(most).unwrap_or(i64::MAX))
+        .load(conn)?)
+}
+
+/// The newest submissions that these tokens find, and how many they find.
+pub(super) fn newest_found(
+    conn: &mut Conn,
+    tokens: &[Vec<u8>],
+    most: usize,
+) -> Result<(Vec<SubmissionId>, i64), Problem> {
+    let found = || contact_lookups::table.filter(contact_lookups::token.eq_any(tokens.to_vec()));
+    let total = found().select(count(contact_lookups::submission_id).aggregate_distinct()).first(conn)?;
+    let newest = found()
+        .order(contact_lookups::submission_id.desc())
+        .select(contact_lookups::submission_id)
+        .distinct()
+        .limit(i64::try_from(most).unwrap_or(i64::MAX));
+    Ok((newest.load(conn)?, total))
+}
+
+/// Some ids of submissions after one, in their order.
+pub(super) fn ids_after(
+    conn: &mut Conn,
+    after: Option<SubmissionId>,
+    most: usize,
+) -> Result<Vec<SubmissionId>, Problem> {
+    let after = after.unwrap_or(SubmissionId::from_uuid(Uuid::nil()));
+    Ok(contact_submissions::table
+        .filter(contact_submissions::id.gt(after))
+        .order(contact_submissions::id)
+        .select(contact_submissions::id)
+        .limit(i64::try_from(most).unwrap_or(i64::MAX))
+        .load(conn)?)
 }
 
 /// The month keys that submissions have.
@@ -258,19 +312,17 @@ pub(super) fn key_names(conn: &mut Conn) -> Result<Vec<String>, diesel::result::
     contact_submissions::table.select(contact_submissions::key_name).distinct().load(conn)
 }
 
-/// How many submissions have a month key.
-pub(super) fn count_of_key(conn: &mut Conn, name: &str) -> Result<i64, Problem> {
-    let own = contact_submissions::table.filter(contact_submissions::key_name.eq(name));
-    Ok(own.count().get_result(conn)?)
-}
-
-/// One submission of each month key, to try the key on.
-pub(super) fn sample(conn: &mut Conn, name: &str) -> Result<Option<(SubmissionId, Vec<u8>)>, diesel::result::Error> {
+/// Some wrapped keys of a month, to try its key on.
+pub(super) fn samples(
+    conn: &mut Conn,
+    name: &str,
+    most: i64,
+) -> Result<Vec<(SubmissionId, Vec<u8>)>, diesel::result::Error> {
     contact_submissions::table
         .filter(contact_submissions::key_name.eq(name))
         .select((contact_submissions::id, contact_submissions::wrapped_key))
-        .first(conn)
-        .optional()
+        .limit(most)
+        .load(conn)
 }
 
 /// Says in the audit trail what was done with a submission: never what is in it.

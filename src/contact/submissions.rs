@@ -1,4 +1,4 @@
-//! What intake works with: the list, one message, its state, note and assignee, and its end.
+//! What intake works with: one message, its state, note and assignee, and its end.
 
 use actix_web::web::Data;
 use diesel::deserialize::FromSqlRow;
@@ -8,7 +8,7 @@ use diesel::serialize::{IsNull, ToSql};
 use diesel::sql_types::Text;
 use diesel::sqlite::{Sqlite, SqliteValue};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::forms::store::{self as forms, FormRow};
 use super::forms::{ContactFormId, FormContent};
@@ -17,12 +17,13 @@ use super::personal::Personal;
 use super::spam::SpamReason;
 use super::store::{self, Opened, SubmissionRow, Work};
 use super::{SubmissionId, erasure, mailing};
-use crate::auth::{Caller, HandleSubmissions, Role, UserId};
-use crate::db::list::{Bind, List, SortKey, placeholders};
-use crate::db::{Conn, Timestamp};
+use crate::auth::{Actor, Caller, HandleSubmissions, Role, UserId};
+use crate::changes::Who;
+use crate::db::{Conn, Timestamp, Tx};
+use crate::http::problem::PRECONDITION_FAILED;
 use crate::http::{
-    Drafted, Editable, Fault, Found, IfMatch, ListOf, ListQuery, Managed, MergePatch, NoParameters, Operations, Path,
-    Problem, Query, Removed, SortKind, Versioned, Warning, WriteOptions, page,
+    Drafted, Editable, Fault, IfMatch, Managed, MergePatch, NoParameters, Operations, Path, Problem, Query, Removed,
+    Versioned, Warning, WriteOptions,
 };
 use crate::schema::users;
 use crate::state::App;
@@ -32,10 +33,12 @@ const DAY: i64 = 24 * 60 * 60;
 /// How near its end an open message is marked, in days; or a quarter of its retention, where that is less.
 const NEAR_DAYS: i64 = 7;
 
+/// How often a change of whatever is there is tried, where somebody else saves at the same time.
+const TRIES: u32 = 5;
+
 /// The operations of this part.
 pub(super) fn operations() -> Operations {
     Operations::new()
-        .operation(__path_list_contact_submissions, list_contact_submissions)
         .operation(__path_list_assignees, list_assignees)
         .operation(__path_get_contact_submission, get_contact_submission)
         .operation(__path_update_contact_submission, update_contact_submission)
@@ -59,7 +62,7 @@ pub(super) enum SubmissionStatus {
 }
 
 impl SubmissionStatus {
-    const ALL: [Self; 4] = [Self::New, Self::InProgress, Self::Closed, Self::Spam];
+    pub(super) const ALL: [Self; 4] = [Self::New, Self::InProgress, Self::Closed, Self::Spam];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -227,7 +230,7 @@ impl Forms {
     }
 
     pub(super) fn whole(&self, opened: Opened, now: Timestamp) -> Result<ContactSubmission, Problem> {
-        let Opened { row, message, note } = opened;
+        let Opened { row, words, note } = opened;
         let form = self.of(row.form_id)?;
         let (erase_at, ends_soon) = end(&form.content.0, &row, now);
         Ok(ContactSubmission {
@@ -241,21 +244,26 @@ impl Forms {
             urgent: row.is_urgent,
             erase_at,
             ends_soon,
-            name: message.name,
-            email: message.email,
-            phone: message.phone,
-            message: message.message,
-            named_form: message.named_form,
-            page_url: message.page_url,
-            consent_version: message.consent_version,
-            fields: message.fields,
-            urgent_phrases: message.urgent_phrases,
+            name: words.name,
+            email: words.email,
+            phone: words.phone,
+            message: words.message,
+            named_form: words.named_form,
+            page_url: words.page_url,
+            consent_version: words.consent_version,
+            fields: words.fields,
+            urgent_phrases: words.urgent_phrases,
             warnings: Vec::new(),
         })
     }
 
+    /// The form of this name.
+    pub(super) fn id_of(&self, name: &str) -> Option<ContactFormId> {
+        self.0.iter().find(|form| form.name == name).map(|form| form.id)
+    }
+
     /// For each form, from when on what came is near its end.
-    fn near(&self, now: Timestamp) -> Vec<(ContactFormId, Timestamp)> {
+    pub(super) fn near(&self, now: Timestamp) -> Vec<(ContactFormId, Timestamp)> {
         let near = |form: &FormRow| {
             let days = form.content.0.retention_days;
             (form.id, now.plus_seconds(near_seconds(days) - days * DAY))
@@ -267,6 +275,10 @@ impl Forms {
 impl ContactSubmission {
     pub(super) fn work(&self) -> &SubmissionWork {
         &self.work
+    }
+
+    pub(super) fn id(&self) -> SubmissionId {
+        self.id
     }
 
     /// The columns of a list of messages that tell nothing of what was written.
@@ -298,112 +310,6 @@ fn end(form: &FormContent, row: &SubmissionRow, now: Timestamp) -> (Timestamp, b
 /// For how many seconds before its end an open message is marked.
 fn near_seconds(retention_days: i64) -> i64 {
     (NEAR_DAYS * DAY).min(retention_days * DAY / 4)
-}
-
-/// Which messages are listed.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListSubmissions {
-    /// Only messages of these states: any of them; without it all but spam.
-    #[serde(default)]
-    #[param(inline)]
-    status: Vec<SubmissionStatus>,
-    /// Only what came by these forms: any of them.
-    #[serde(default)]
-    #[param(max_items = 100, example = json!(["default"]))]
-    form: Vec<String>,
-    /// Only what is these accounts': any of them.
-    #[serde(default)]
-    #[param(inline, max_items = 100)]
-    assignee: Vec<UserId>,
-    /// Only what is urgent, or what is not.
-    urgent: Option<bool>,
-    /// Only what is open and erased soon, or what is not.
-    ends_soon: Option<bool>,
-    /// Only what came at this time or later.
-    #[param(inline)]
-    received_after: Option<Timestamp>,
-    /// Only what came before this time.
-    #[param(inline)]
-    received_before: Option<Timestamp>,
-}
-
-impl ListSubmissions {
-    /// The list of the ids that these filters let through, the newest first.
-    ///
-    /// # Errors
-    /// A fault of `form` where there is none of that name.
-    pub(super) fn list(&self, all: &Forms, now: Timestamp) -> Result<List, Problem> {
-        let keys = vec![SortKey { column: "received_at", descending: true }];
-        let mut list = List::new("contact_submissions", "id", keys);
-        if self.status.is_empty() {
-            list.filter("status <> 'spam'", []);
-        } else {
-            let names = self.status.iter().map(|status| Bind::Text(status.name().to_owned()));
-            list.filter(format!("status IN ({})", placeholders(self.status.len())), names);
-        }
-        if !self.form.is_empty() {
-            let id = |name: &String| all.0.iter().find(|form| form.name == *name).map(|form| form.id);
-            let ids: Option<Vec<ContactFormId>> = self.form.iter().map(id).collect();
-            let ids = ids.ok_or_else(|| {
-                Problem::invalid_query(vec![Fault::query("form", "not_found", "There is no form of this name.")])
-            })?;
-            let binds = ids.iter().map(|id| Bind::Bytes(id.bytes()));
-            list.filter(format!("form_id IN ({})", placeholders(ids.len())), binds);
-        }
-        if !self.assignee.is_empty() {
-            let binds = self.assignee.iter().map(|id| Bind::Bytes(id.bytes()));
-            list.filter(format!("assignee_id IN ({})", placeholders(self.assignee.len())), binds);
-        }
-        if let Some(urgent) = self.urgent {
-            list.filter("is_urgent = ?", [Bind::Integer(urgent.into())]);
-        }
-        if let Some(at) = self.received_after {
-            list.filter("received_at >= ?", [Bind::Integer(at.unix_millis())]);
-        }
-        if let Some(at) = self.received_before {
-            list.filter("received_at < ?", [Bind::Integer(at.unix_millis())]);
-        }
-        if let Some(soon) = self.ends_soon {
-            let near = all.near(now);
-            let any = vec!["(form_id = ? AND received_at <= ?)"; near.len()].join(" OR ");
-            let not = if soon { "" } else { "NOT " };
-            let binds =
-                near.into_iter().flat_map(|(id, at)| [Bind::Bytes(id.bytes()), Bind::Integer(at.unix_millis())]);
-            list.filter(format!("{not}(status IN ('new', 'in_progress') AND ({any}))"), binds);
-        }
-        Ok(list)
-    }
-}
-
-/// List contact submissions
-///
-/// What visitors have sent, the newest first: nothing of what they wrote. Without `status`, all but spam. To find what
-/// somebody has sent, use `POST /api/v1/manage/contact-submissions/search`: no address belongs into a URL. For `intake`.
-#[utoipa::path(get, path = "/api/v1/manage/contact-submissions", tag = "Contact")]
-pub(super) async fn list_contact_submissions(
-    _caller: Caller<HandleSubmissions>,
-    app: Data<App>,
-    query: ListQuery<ListSubmissions>,
-) -> Result<Managed<ListOf<ContactSubmissionSummary>>, Problem> {
-    let now = app.clock.now();
-    let (list, links) = app.db.read(move |conn| part(conn, &query, now)).await?;
-    Ok(Managed::new(list).with_links(links))
-}
-
-type Part = (ListOf<ContactSubmissionSummary>, Option<String>);
-
-fn part(conn: &mut Conn, query: &ListQuery<ListSubmissions>, now: Timestamp) -> Result<Part, Problem> {
-    let start = query.paging.start(&query.fingerprint, &[SortKind::Integer])?;
-    let (limit, forms) = (query.paging.limit, Forms::read(conn)?);
-    let list = query.filters.list(&forms, now)?;
-    let ids = list.page(conn, start.place(limit), limit)?;
-    let total = if start.counts() { Some(list.count(conn)?) } else { None };
-    let wanted: Vec<SubmissionId> = ids.ids.iter().map(|id| SubmissionId::from_uuid(*id)).collect();
-    let found = Found { items: store::of_ids(conn, &wanted)?, more: ids.more, total };
-    let (page, links) = page::describe(&found, &start, limit, &query.fingerprint, &query.link_base);
-    let items = found.items.iter().map(|row| forms.summary(row, now)).collect::<Result<_, _>>()?;
-    Ok((ListOf { items, page }, links))
 }
 
 /// Somebody whose a message may be.
@@ -451,21 +357,29 @@ pub(super) async fn get_contact_submission(
     Path(id): Path<SubmissionId>,
     _query: Query<NoParameters>,
 ) -> Result<Versioned<ContactSubmission>, Problem> {
-    let (state, who, now) = (app.clone(), caller.who(), app.clock.now());
-    let read = app.read_audited(caller.actor(), move |tx| {
-        let opened = store::open(tx, &state.vault, id)?.ok_or_else(Problem::not_found)?;
-        store::audit(tx, Some(id), who, "contact_submission.read", now)?;
-        let row_version = opened.row.row_version;
-        Ok((Forms::read(tx)?.whole(opened, now)?, row_version))
-    });
-    let (submission, row_version) = read.await?;
-    Ok(Versioned::new(submission, row_version))
+    let opened = open(&app, caller.actor(), id).await?;
+    let (row_version, now) = (opened.row.row_version, app.clock.now());
+    let whole = app.db.read(move |conn| Forms::read(conn)?.whole(opened, now)).await?;
+    Ok(Versioned::new(whole, row_version))
+}
+
+/// Opens a message, beside the writer; that it was read is in the audit trail before anybody sees it.
+async fn open(app: &Data<App>, caller: Actor, id: SubmissionId) -> Result<Opened, Problem> {
+    let (state, now) = (app.clone(), app.clock.now());
+    let opened = app.db.read(move |conn| store::open(conn, &state.vault, id)).await?.ok_or_else(Problem::not_found)?;
+    let note = move |tx: &mut Tx<'_>| {
+        // What was erased meanwhile is not shown.
+        store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
+        store::audit(tx, Some(id), caller.who(), "contact_submission.read", now)
+    };
+    app.write_unkeyed(caller, note).await?;
+    Ok(opened)
 }
 
 /// Change a contact submission
 ///
-/// A JSON Merge Patch (RFC 7396) of `status`, `assignee` and `note`. The answer is the whole message, and the change is
-/// in the audit trail. For `intake`.
+/// A JSON Merge Patch (RFC 7396) of `status`, `assignee` and `note`. The answer is the whole message, so the reading is in
+/// the audit trail as well as the change. For `intake`.
 #[utoipa::path(patch, path = "/api/v1/manage/contact-submissions/{id}", tag = "Contact")]
 pub(super) async fn update_contact_submission(
     caller: Caller<HandleSubmissions>,
@@ -475,32 +389,88 @@ pub(super) async fn update_contact_submission(
     if_match: IfMatch,
     patch: MergePatch<SubmissionWork>,
 ) -> Result<Versioned<ContactSubmission>, Problem> {
-    let (state, who, now) = (app.clone(), caller.who(), app.clock.now());
-    let changed = app.write(caller.actor(), options.validate_only, move |tx| {
-        let before = store::open(tx, &state.vault, id)?.ok_or_else(Problem::not_found)?;
-        if_match.check(before.row.row_version)?;
-        let (seen_version, forms) = (before.row.row_version, Forms::read(tx)?);
-        let answer = forms.whole(
-            Opened { row: before.row.clone(), message: before.message.clone(), note: before.note.clone() },
-            now,
-        )?;
-        let present = answer.work().clone();
-        let Drafted { content, warnings, .. } = patch.apply(&present, &answer, |work| faults(tx, work, &present))?;
-        let mut row = before.row.clone();
-        if content != present {
-            let work = Work { status: content.status, assignee_id: content.assignee, note: content.note.clone() };
-            row = store::save(tx, &state.vault, &before, &work, who, now)?;
+    let mut tries = if matches!(if_match, IfMatch::Any) { TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let changed = change(&app, caller.actor(), id, options, &if_match, patch.clone()).await;
+        match changed {
+            // Whatever is there was meant, and somebody else has just saved.
+            Err(problem) if tries > 0 && problem.is(&PRECONDITION_FAILED) => {}
+            other => return other,
         }
-        if row.is_announced && !before.row.is_announced {
-            mailing::announce(tx, forms.of(row.form_id)?, row.is_urgent, now)?;
+    }
+}
+
+async fn change(
+    app: &Data<App>,
+    caller: Actor,
+    id: SubmissionId,
+    options: WriteOptions,
+    if_match: &IfMatch,
+    patch: MergePatch<SubmissionWork>,
+) -> Result<Versioned<ContactSubmission>, Problem> {
+    let opened = open(app, caller, id).await?;
+    if_match.check(opened.row.row_version)?;
+    let (state, now) = (app.clone(), app.clock.now());
+    let drafted = app.db.read(move |conn| draft(conn, &state, opened, patch, now)).await?;
+    let Draft { opened, note, warnings, work } = drafted;
+    let seen = opened.row.clone();
+    let row = match work {
+        None => seen.clone(),
+        Some(work) => {
+            let (before, who) = (seen.clone(), caller.who());
+            let save = move |tx: &mut Tx<'_>| save(tx, &before, work, who, now);
+            app.write(caller, options.validate_only, save).await?
         }
-        let row_version = row.row_version;
-        let mut submission = forms.whole(Opened { row, message: before.message, note: content.note }, now)?;
-        submission.warnings = warnings;
-        Ok((submission, if options.validate_only { seen_version } else { row_version }))
-    });
-    let (submission, row_version) = changed.await?;
-    Ok(Versioned::new(submission, row_version))
+    };
+    let row_version = if options.validate_only { seen.row_version } else { row.row_version };
+    let opened = Opened { row, words: opened.words, note };
+    let mut whole = app.db.read(move |conn| Forms::read(conn)?.whole(opened, now)).await?;
+    whole.warnings = warnings;
+    Ok(Versioned::new(whole, row_version))
+}
+
+/// What a patch makes of a message.
+struct Draft {
+    opened: Opened,
+    note: Option<Personal<String>>,
+    warnings: Vec<Warning>,
+    /// None where it changes nothing.
+    work: Option<Work>,
+}
+
+fn draft(
+    conn: &mut Conn,
+    app: &App,
+    opened: Opened,
+    patch: MergePatch<SubmissionWork>,
+    now: Timestamp,
+) -> Result<Draft, Problem> {
+    let answer = Forms::read(conn)?.whole(opened.clone(), now)?;
+    let present = answer.work().clone();
+    let Drafted { content, warnings, .. } = patch.apply(&present, &answer, |work| faults(conn, work, &present))?;
+    let SubmissionWork { status, assignee, note } = content.clone();
+    let is_changed = content != present;
+    let work = is_changed.then(|| store::prepare(conn, &app.vault, opened.row.id, status, assignee, note.as_ref()));
+    Ok(Draft { opened, note, warnings, work: work.transpose()? })
+}
+
+/// Stores the work on a message where it is still the one that was seen; who is released as no spam is told of.
+fn save(
+    tx: &mut Tx<'_>,
+    before: &SubmissionRow,
+    work: Work,
+    who: Who,
+    now: Timestamp,
+) -> Result<SubmissionRow, Problem> {
+    let present = store::by_id(tx, before.id)?.ok_or_else(Problem::not_found)?;
+    IfMatch::of_version(before.row_version).check(present.row_version)?;
+    let row = store::save(tx, &present, work, who, now)?;
+    if row.is_announced && !before.is_announced {
+        let forms = Forms::read(tx)?;
+        mailing::announce(tx, forms.of(row.form_id)?, row.is_urgent, now)?;
+    }
+    Ok(row)
 }
 
 /// An assignee is an enabled intake account; who has been one may stay it.
@@ -538,6 +508,6 @@ pub(super) async fn delete_contact_submission(
     if options.validate_only {
         return Ok(Removed::Tried(summary));
     }
-    erasure::finish(&app).await?;
+    erasure::finish(&app).await;
     Ok(Removed::Done)
 }

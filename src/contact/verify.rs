@@ -5,25 +5,35 @@ use diesel::prelude::*;
 use super::store;
 use crate::db::{self, Conn};
 use crate::http::Problem;
-use crate::schema::{contact_lookups, contact_submissions};
+use crate::schema::{contact_keys, contact_lookups, contact_submissions};
 use crate::vault::Vault;
 
-/// What to do about a key that is not there.
-const WAY_OUT: &str = "bring the key directory back, or its keys with `copydesk keys import --contact`; where they are \
-                       lost for good, `copydesk keys forget --contact` erases what nobody can read any more";
+/// On how many messages a key is tried at the start: one that opens none of them is another key.
+const TRIED: i64 = 20;
+/// How many messages `copydesk check` opens at a time.
+const BATCH: usize = 500;
 
-/// Whether there is a key for every message; the program does not start where one is missing.
+/// What to do about a key that is not there.
+const WAY_OUT: &str = "bring the key directory back (COPYDESK_KEY_DIR), or its keys with `copydesk keys import --contact`; \
+                       where they are lost for good, `copydesk keys forget --contact` tells how to go on without them";
+
+/// Whether there is a key for every message; the program does not start where one is missing. Tells the vault which keys
+/// are this database's.
 ///
 /// # Errors
 /// A sentence that names the key and what to do.
 pub(crate) fn check_keys(conn: &mut Conn, vault: &Vault) -> Result<(), db::Error> {
+    let own: Vec<String> =
+        contact_keys::table.filter(contact_keys::destroyed_at.is_null()).select(contact_keys::name).load(conn)?;
+    vault.take_for_own(own.iter().map(String::as_str));
     for name in store::key_names(conn)? {
         let refuse = |what: &str| Err(db::Error::Open(format!("the contact key {name} {what}: {WAY_OUT}")));
         let Some(key) = vault.key(&name) else {
             return refuse("is not in the key directory, and messages are sealed with it");
         };
-        let sample = store::sample(conn, &name)?;
-        if sample.is_some_and(|(id, wrapped)| key.open_envelope(&id.bytes(), &wrapped).is_none()) {
+        let samples = store::samples(conn, &name, TRIED)?;
+        let opens = |(id, wrapped): &(super::SubmissionId, Vec<u8>)| key.open_envelope(&id.bytes(), wrapped).is_some();
+        if !samples.is_empty() && !samples.iter().any(opens) {
             return refuse("is not the one that messages are sealed with");
         }
     }
@@ -43,21 +53,23 @@ pub(crate) fn count(conn: &mut Conn) -> Result<i64, Problem> {
 /// # Errors
 /// What the database says.
 pub(crate) fn verify(conn: &mut Conn, vault: &Vault) -> Result<Vec<String>, Problem> {
-    let ids: Vec<super::SubmissionId> =
-        contact_submissions::table.order(contact_submissions::id).select(contact_submissions::id).load(conn)?;
-    let mut wrong = Vec::new();
-    for id in ids {
-        match store::open(conn, vault, id) {
-            Ok(Some(opened)) => {
-                let lookups = contact_lookups::table.filter(contact_lookups::submission_id.eq(id));
-                let count: i64 = lookups.count().get_result(conn)?;
-                if usize::try_from(count) != Ok(opened.message.keys().len()) {
-                    wrong.push(format!("the message {id} can't be found by what its sender gave"));
+    let (mut wrong, mut after) = (Vec::new(), None);
+    loop {
+        let ids = store::ids_after(conn, after, BATCH)?;
+        let Some(last) = ids.last() else { return Ok(wrong) };
+        after = Some(*last);
+        for id in ids {
+            match store::open(conn, vault, id) {
+                Ok(Some(opened)) => {
+                    let lookups = contact_lookups::table.filter(contact_lookups::submission_id.eq(id));
+                    let count: i64 = lookups.count().get_result(conn)?;
+                    if usize::try_from(count) != Ok(opened.words.keys().len()) {
+                        wrong.push(format!("the message {id} can't be found by what its sender gave"));
+                    }
                 }
+                Ok(None) => {}
+                Err(problem) => wrong.push(problem.cause().unwrap_or(problem.detail()).to_owned()),
             }
-            Ok(None) => {}
-            Err(problem) => wrong.push(problem.cause().unwrap_or(problem.detail()).to_owned()),
         }
     }
-    Ok(wrong)
 }

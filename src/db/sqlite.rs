@@ -104,8 +104,8 @@ struct Checkpoint {
 /// Brings all of the WAL into the file and empties it, so that neither holds what was deleted; whether that could be
 /// done, which a reader keeps from for as long as it reads an older state.
 pub(super) fn empty_wal(conn: &mut Conn) -> Result<bool, Error> {
-    // Writers wait behind it: better to be told soon and to try again.
-    conn.batch_execute("PRAGMA busy_timeout = 250;")?;
+    // Writers wait behind it: better to be told at once and to try again.
+    conn.batch_execute("PRAGMA busy_timeout = 20;")?;
     let outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result::<Checkpoint>(conn);
     conn.batch_execute("PRAGMA busy_timeout = 5000;")?;
     Ok(outcome?.busy == 0)

@@ -250,6 +250,9 @@ fn normalise(value: &mut Value, pointer: &str, faults: &mut Vec<Fault>) {
         Value::Object(members) => {
             for (name, member) in members {
                 let at = schema::join(pointer, name);
+                if faults.len() > MAX_FAULTS {
+                    return;
+                }
                 if name.contains('\0') {
                     faults.push(Fault::body(at, "control_character", "No name may hold the character NUL."));
                 } else {

@@ -76,6 +76,11 @@ impl IfMatch {
         }
     }
 
+    /// That this version is meant and no other.
+    pub fn of_version(row_version: i64) -> Self {
+        Self::Tags(vec![version_tag(row_version)])
+    }
+
     /// Whether the row's present version is one that the caller means.
     ///
     /// # Errors

@@ -194,7 +194,8 @@ impl<T> MergePatch<T> {
 
 /// Members of answers that are about one answer, or follow from other resources too, so that they may have
 /// changed although nobody saved this one: they may be sent back and say nothing.
-const TRANSIENT: [&str; 6] = ["expanded", "warnings", "article_count", "body_html", "bio_html", "published"];
+const TRANSIENT: [&str; 9] =
+    ["expanded", "warnings", "article_count", "body_html", "bio_html", "published", "form", "erase_at", "ends_soon"];
 
 impl<T: Editable> Draft<T> {
     /// The new resource; `check` adds what a schema can't say, and may resolve what the members name.

@@ -76,7 +76,8 @@ fn add_problem(schemas: &mut Map<String, Value>) {
         ("ConflictProblem", conflict_members()),
         ("GoneProblem", gone_members()),
         ("PreconditionFailedProblem", precondition_failed_members()),
-        ("TooManyRequestsProblem", too_many_requests_members()),
+        ("TooManyRequestsProblem", fallback_members()),
+        ("OverloadedProblem", fallback_members()),
     ];
     for (name, members) in own {
         let mut schema = schemas.get("Problem").cloned().unwrap_or_default();
@@ -94,6 +95,7 @@ pub(super) fn problem_name(status: &str) -> &'static str {
         "410" => "GoneProblem",
         "412" => "PreconditionFailedProblem",
         "429" => "TooManyRequestsProblem",
+        "503" => "OverloadedProblem",
         _ => "Problem",
     }
 }
@@ -126,7 +128,7 @@ fn gone_members() -> Value {
     })
 }
 
-fn too_many_requests_members() -> Value {
+fn fallback_members() -> Value {
     json!({ "fallback_text": {
         "type": ["string", "null"],
         "description": "How else to reach the people of the site: show it to the visitor of a contact form; null where there is nothing to say.",

@@ -336,7 +336,7 @@ impl Problem {
         let mut members = self.members.clone();
         let own: &[&str] = match self.kind.status {
             StatusCode::CONFLICT => &["holder"],
-            StatusCode::TOO_MANY_REQUESTS => &["fallback_text"],
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => &["fallback_text"],
             StatusCode::PRECONDITION_FAILED => &["changed_at", "changed_by", "changes", "conflicts", "merged"],
             _ => &[],
         };

@@ -75,6 +75,10 @@ impl Checker {
     }
 
     fn explain(&self, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
+        // Also within a choice, which has the faults of all its branches.
+        if faults.len() > MAX_FAULTS {
+            return;
+        }
         let pointer = error.instance_path().as_str().to_owned();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }

@@ -51,7 +51,7 @@ pub(crate) fn export(key_dir: &Path, file: &Path, passphrase: &SecretString) -> 
     if passphrase.expose_secret().chars().count() < MIN_PASSPHRASE {
         return Err(KeyDirError(format!("the passphrase must have at least {MIN_PASSPHRASE} characters")));
     }
-    let keys = KeyDir::new(key_dir).load_all()?;
+    let keys: Vec<(MonthKeyId, Key)> = KeyDir::new(key_dir).load_all()?.into_iter().collect::<Result<_, _>>()?;
     let plain: Vec<EscrowKey> =
         keys.iter().map(|(id, key)| EscrowKey { name: id.to_string(), key: base64url(key.expose_secret()) }).collect();
     let plain = SecretString::from(serde_json::to_string(&plain).map_err(|error| KeyDirError(error.to_string()))?);
@@ -120,7 +120,7 @@ mod tests {
     fn keys_come_back_from_a_file_under_its_passphrase_alone() {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let vault = Vault::open(dir.path()).unwrap();
-        let key = vault.present(NOW).unwrap();
+        let key = vault.present_or_made(NOW).unwrap();
         let wrapped = key.new_envelope(b"row").unwrap().wrapped;
         let file = other.path().join("escrow.json");
         let passphrase = SecretString::from("long enough to hold for years");
@@ -136,6 +136,17 @@ mod tests {
         assert_eq!(import(&keys, &file, &passphrase).unwrap(), (0, 1), "it is there already");
         let again = Vault::open(&keys).unwrap();
         assert!(again.key(&key.name()).unwrap().open_envelope(b"row", &wrapped).is_some());
+        // A file that can't be read is no key, and neither is one whose master key is gone.
+        let month = keys.join(format!("contact-{}.key", key.name()));
+        fs::write(&month, "").unwrap();
+        assert_eq!(import(&keys, &file, &passphrase).unwrap(), (1, 1));
+        for entry in fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.to_string_lossy().contains("master") {
+                fs::remove_file(entry).unwrap();
+            }
+        }
+        assert_eq!(import(&keys, &file, &passphrase).unwrap(), (1, 1));
+        assert!(Vault::open(&keys).is_ok());
         for garbage in ["", "{}", &text.replace("copydesk", "other"), &text.replace("65536", "4000000000")] {
             let bad = other.path().join("bad.json");
             fs::write(&bad, garbage).unwrap();

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use secrecy::ExposeSecret;
 
 use super::{Key, bound, seal, unseal};
-use crate::auth::files::{destroy, make_private_dir, replace_private, write_private};
+use crate::auth::files::{destroy, make_private_dir, replace_private};
 use crate::auth::secrets::random_bytes;
 use crate::http::conditional::{base64url, from_base64url};
 
@@ -64,6 +64,9 @@ pub(super) struct MasterKey {
     pub(super) key: Key,
 }
 
+/// A month key, or what is wrong with it.
+pub(super) type Loaded = Result<(MonthKeyId, Key), KeyDirError>;
+
 /// The directory.
 pub(super) struct KeyDir {
     path: PathBuf,
@@ -74,18 +77,22 @@ impl KeyDir {
         Self { path: path.to_owned() }
     }
 
-    /// All month keys.
-    pub(super) fn load_all(&self) -> Result<Vec<(MonthKeyId, Key)>, KeyDirError> {
+    /// All month keys, and what is wrong with those that can't be read.
+    pub(super) fn load_all(&self) -> Result<Vec<Loaded>, KeyDirError> {
         if !self.path.is_dir() {
             return Ok(Vec::new());
         }
-        let masters = self.masters()?;
-        self.month_ids()?.into_iter().map(|id| Ok((id.clone(), self.unwrapped(&id, &masters)?))).collect()
+        let _lock = self.lock()?;
+        self.check_private()?;
+        self.sweep()?;
+        let masters = self.readable_masters()?;
+        Ok(self.month_ids()?.into_iter().map(|id| Ok((id.clone(), self.unwrapped(&id, &masters)?))).collect())
     }
 
     /// One month key.
     pub(super) fn load(&self, id: &MonthKeyId) -> Result<Key, KeyDirError> {
-        self.unwrapped(id, &self.masters()?)
+        let _lock = self.lock()?;
+        self.unwrapped(id, &self.readable_masters()?)
     }
 
     /// Makes a key for a month, and the master key where there is none.
@@ -101,13 +108,14 @@ impl KeyDir {
         Ok((id, key))
     }
 
-    /// Stores a month key that came from elsewhere, where it is not there yet; whether it was not.
+    /// Stores a month key that came from elsewhere, where there is none that can be read; whether there was none.
     pub(super) fn add(&self, id: &MonthKeyId, key: &Key) -> Result<bool, KeyDirError> {
         let _lock = self.lock()?;
-        if self.file_of(id).exists() {
+        let mut masters = self.readable_masters()?;
+        if self.unwrapped(id, &masters).is_ok() {
             return Ok(false);
         }
-        let master = match self.masters()?.pop() {
+        let master = match masters.pop() {
             Some(master) => master,
             None => self.make_master()?,
         };
@@ -115,8 +123,13 @@ impl KeyDir {
         Ok(true)
     }
 
+    pub(super) fn has(&self, id: &MonthKeyId) -> bool {
+        self.file_of(id).exists()
+    }
+
     pub(super) fn destroy(&self, id: &MonthKeyId) -> Result<(), KeyDirError> {
         let _lock = self.lock()?;
+        self.sweep()?;
         let file = self.file_of(id);
         match destroy(&file) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -150,6 +163,46 @@ impl KeyDir {
         Ok(done)
     }
 
+    /// Refuses a directory in which others can write, and keys that others can read.
+    #[cfg(unix)]
+    fn check_private(&self) -> Result<(), KeyDirError> {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).map(|file| file.permissions().mode());
+        let refuse = |path: &Path, advice: &str| {
+            Err(KeyDirError(format!("{} is open to other accounts of the machine: {advice}", path.display())))
+        };
+        if mode(&self.path).is_ok_and(|mode| mode & 0o022 != 0) {
+            return refuse(&self.path, "let nobody else write there (chmod 700)");
+        }
+        let months = self.month_ids()?.into_iter().map(|id| self.file_of(&id));
+        let masters = self.master_names()?.into_iter().map(|name| self.master_file(&name));
+        for file in months.chain(masters) {
+            if mode(&file).is_ok_and(|mode| mode & 0o077 != 0) {
+                return refuse(&file, "let nobody else read it (chmod 600)");
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "other systems have other rights")]
+    fn check_private(&self) -> Result<(), KeyDirError> {
+        Ok(())
+    }
+
+    /// Destroys what an interrupted write or destruction has left.
+    fn sweep(&self) -> Result<(), KeyDirError> {
+        let entries = fs::read_dir(&self.path).map_err(|error| says(&self.path, "can't be read", &error))?;
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let is_left = path.extension().is_some_and(|extension| extension == "new" || extension == "destroyed");
+            if name.starts_with(PREFIX) && is_left {
+                destroy(&path).map_err(|error| says(&path, "can't be destroyed", &error))?;
+            }
+        }
+        Ok(())
+    }
+
     fn file_of(&self, id: &MonthKeyId) -> PathBuf {
         self.path.join(format!("{PREFIX}{id}{SUFFIX}"))
     }
@@ -179,21 +232,27 @@ impl KeyDir {
         let name = format!("{made_at:015}-{}", random_hex()?);
         let key = new_key()?;
         let file = self.master_file(&name);
-        write_private(&file, format!("{}\n", base64url(key.expose_secret())).as_bytes())
+        replace_private(&file, format!("{}\n", base64url(key.expose_secret())).as_bytes())
             .map_err(|error| says(&file, "can't be written", &error))?;
         Ok(MasterKey { name, key })
     }
 
     /// The master keys, the present one last: more than one where a rotation broke off.
     pub(super) fn masters(&self) -> Result<Vec<MasterKey>, KeyDirError> {
-        let read = |name: String| {
-            let file = self.master_file(&name);
-            let text = fs::read_to_string(&file).map_err(|error| says(&file, "can't be read", &error))?;
-            let key = key_of(text.trim());
-            let key = key.ok_or_else(|| KeyDirError(format!("{} does not hold 32 bytes in base64url", file.display())));
-            Ok(MasterKey { name, key: key? })
-        };
-        self.master_names()?.into_iter().map(read).collect()
+        self.master_names()?.into_iter().map(|name| self.master(name)).collect()
+    }
+
+    fn master(&self, name: String) -> Result<MasterKey, KeyDirError> {
+        let file = self.master_file(&name);
+        let text = fs::read_to_string(&file).map_err(|error| says(&file, "can't be read", &error))?;
+        let key = key_of(text.trim());
+        let key = key.ok_or_else(|| KeyDirError(format!("{} does not hold 32 bytes in base64url", file.display())));
+        Ok(MasterKey { name, key: key? })
+    }
+
+    /// Those of them that can be read: what the others have wrapped says so.
+    fn readable_masters(&self) -> Result<Vec<MasterKey>, KeyDirError> {
+        Ok(self.master_names()?.into_iter().filter_map(|name| self.master(name).ok()).collect())
     }
 
     fn master_names(&self) -> Result<Vec<String>, KeyDirError> {
@@ -236,7 +295,7 @@ impl KeyDir {
         let (name, wrapped) = (lines.next().unwrap_or_default(), lines.next().and_then(from_base64url));
         let wrapped = wrapped.ok_or_else(|| refuse("is not a key file of this program"))?;
         let master = masters.iter().find(|master| master.name == name).ok_or_else(|| {
-            refuse(&format!("was wrapped by the master key {MASTER}{name}{SUFFIX}, which is not in the key directory"))
+            refuse(&format!("was wrapped by the master key {MASTER}{name}{SUFFIX}, which is not there or is damaged"))
         })?;
         let bytes: Option<[u8; 32]> =
             unseal(&master.key, &binding(id), &wrapped).and_then(|bytes| bytes.try_into().ok());

@@ -13,6 +13,7 @@ mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chacha20poly1305::XChaCha20Poly1305;
@@ -38,11 +39,17 @@ type Key = SecretBox<[u8; 32]>;
 pub struct Vault {
     dir: KeyDir,
     keys: Mutex<Keys>,
+    /// Held by whoever makes a key: that waits for the disk, which nobody who only reads must.
+    making: Mutex<()>,
+    /// Whether a key that nothing needs could not be destroyed yet, since somebody held it.
+    is_late: AtomicBool,
 }
 
 #[derive(Default)]
 struct Keys {
     known: BTreeMap<MonthKeyId, Arc<MonthKey>>,
+    /// Keys that this database has made: two that share a directory share no key, or one would destroy the other's.
+    own: BTreeSet<MonthKeyId>,
     /// Keys that nothing new is sealed with: they are about to be destroyed.
     closing: BTreeSet<MonthKeyId>,
 }
@@ -69,23 +76,53 @@ impl Vault {
     /// A sentence that names the file and what is wrong with it.
     pub fn open(key_dir: &Path) -> Result<Self, KeyDirError> {
         let dir = KeyDir::new(key_dir);
-        let known = dir.load_all()?.into_iter().map(|(id, key)| MonthKey::with_id(id, &key)).collect();
-        Ok(Self { dir, keys: Mutex::new(Keys { known, closing: BTreeSet::new() }) })
+        let keys = dir.load_all()?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::with(dir, keys))
     }
 
-    /// The key for what comes now, made where its month has none.
+    /// Reads those keys that can be read: for who has lost the others.
+    ///
+    /// # Errors
+    /// Where the key directory itself can't be read.
+    pub fn open_what_can_be_read(key_dir: &Path) -> Result<Self, KeyDirError> {
+        let dir = KeyDir::new(key_dir);
+        let keys = dir.load_all()?.into_iter().filter_map(Result::ok).collect();
+        Ok(Self::with(dir, keys))
+    }
+
+    fn with(dir: KeyDir, keys: Vec<(MonthKeyId, Key)>) -> Self {
+        let known = keys.into_iter().map(|(id, key)| MonthKey::with_id(id, &key)).collect();
+        let keys = Mutex::new(Keys { known, own: BTreeSet::new(), closing: BTreeSet::new() });
+        Self { dir, keys, making: Mutex::default(), is_late: AtomicBool::new(false) }
+    }
+
+    /// Says which keys the database has made.
+    pub fn take_for_own<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        self.lock().own.extend(names.filter_map(MonthKeyId::parse));
+    }
+
+    /// The key for what comes now, where its month has one.
+    pub fn present(&self, now: Timestamp) -> Option<Arc<MonthKey>> {
+        let (month, keys) = (now.month(), self.lock());
+        let usable = |(id, _): &(&MonthKeyId, &Arc<MonthKey>)| {
+            id.month() == month && keys.own.contains(id) && !keys.closing.contains(id)
+        };
+        keys.known.iter().find(usable).map(|(_, key)| Arc::clone(key))
+    }
+
+    /// The key for what comes now, made where its month has none: that waits for the disk.
     ///
     /// # Errors
     /// Where a new one can't be written.
-    pub fn present(&self, now: Timestamp) -> Result<Arc<MonthKey>, KeyDirError> {
-        let month = now.month();
-        let mut keys = self.lock();
-        let usable = |(id, _): &(&MonthKeyId, &Arc<MonthKey>)| id.month() == month && !keys.closing.contains(id);
-        if let Some((_, key)) = keys.known.iter().find(usable) {
-            return Ok(Arc::clone(key));
+    pub fn present_or_made(&self, now: Timestamp) -> Result<Arc<MonthKey>, KeyDirError> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = self.present(now) {
+            return Ok(key);
         }
-        let (id, key) = self.dir.make(&month)?;
+        let (id, key) = self.dir.make(&now.month())?;
         let (id, key) = MonthKey::with_id(id, &key);
+        let mut keys = self.lock();
+        keys.own.insert(id.clone());
         keys.known.insert(id, Arc::clone(&key));
         Ok(key)
     }
@@ -93,13 +130,16 @@ impl Vault {
     /// The key of this name: also one that another process has just put into the key directory.
     pub fn key(&self, name: &str) -> Option<Arc<MonthKey>> {
         let id = MonthKeyId::parse(name)?;
-        let mut keys = self.lock();
-        if let Some(key) = keys.known.get(&id) {
+        if let Some(key) = self.lock().known.get(&id) {
             return Some(Arc::clone(key));
         }
         let (id, key) = MonthKey::with_id(id.clone(), &self.dir.load(&id).ok()?);
-        keys.known.insert(id, Arc::clone(&key));
-        Some(key)
+        Some(Arc::clone(self.lock().known.entry(id).or_insert(key)))
+    }
+
+    /// Whether there is a key of this name, also one that another process has just put into the key directory.
+    pub fn has(&self, name: &str) -> bool {
+        MonthKeyId::parse(name).is_some_and(|id| self.lock().known.contains_key(&id) || self.dir.has(&id))
     }
 
     /// Every key at hand.
@@ -112,16 +152,19 @@ impl Vault {
         self.lock().known.keys().map(ToString::to_string).collect()
     }
 
-    /// Lets nothing new be sealed with a key; `false` where somebody holds it, who may be about to store something.
+    /// Lets nothing new be sealed with a key; `false` where somebody holds it, who may be about to store something: it
+    /// is to be tried again then.
     pub fn close(&self, name: &str) -> bool {
         let Some(id) = MonthKeyId::parse(name) else { return false };
         let mut keys = self.lock();
         // Whoever asks for a key does so under this lock, so that nobody gets it in between.
-        let is_free = keys.known.get(&id).is_some_and(|key| Arc::strong_count(key) == 1);
-        if is_free {
-            keys.closing.insert(id);
+        let is_held = keys.known.get(&id).is_some_and(|key| Arc::strong_count(key) > 1);
+        if is_held {
+            self.say_late();
+            return false;
         }
-        is_free
+        keys.closing.insert(id);
+        true
     }
 
     /// Takes [`Vault::close`] back.
@@ -131,20 +174,32 @@ impl Vault {
         }
     }
 
-    /// Destroys a key that is closed, and its file.
+    /// Destroys a key that is closed, and its file; whether it was.
     ///
     /// # Errors
-    /// Where the file can't be destroyed; the key stays closed then, and is read again with the next start.
-    pub fn destroy(&self, name: &str) -> Result<(), KeyDirError> {
-        let Some(id) = MonthKeyId::parse(name) else { return Ok(()) };
-        let mut keys = self.lock();
-        if !keys.closing.contains(&id) {
-            return Ok(());
-        }
+    /// Where the file can't be destroyed; the key stays closed then.
+    pub fn destroy(&self, name: &str) -> Result<bool, KeyDirError> {
+        let Some(id) = MonthKeyId::parse(name).filter(|id| self.lock().closing.contains(id)) else { return Ok(false) };
         self.dir.destroy(&id)?;
+        let mut keys = self.lock();
         keys.known.remove(&id);
         keys.closing.remove(&id);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether a key that nothing needs may still be there; asked once, it is forgotten.
+    pub fn take_late(&self) -> bool {
+        self.is_late.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a key that nothing needs may still be there, since somebody held it or its file could not be destroyed.
+    pub fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Acquire)
+    }
+
+    /// Says that a key that nothing needs is still there.
+    pub fn say_late(&self) {
+        self.is_late.store(true, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
@@ -274,7 +329,7 @@ mod tests {
     #[test]
     fn what_was_sealed_opens_in_its_own_place_alone() {
         let (_dir, vault) = vault();
-        let key = vault.present(NOW).unwrap();
+        let key = vault.present_or_made(NOW).unwrap();
         let envelope = key.new_envelope(b"row 1").unwrap();
         let sealed = envelope.seal("message", b"words").unwrap();
         let again = key.open_envelope(b"row 1", &envelope.wrapped).unwrap();
@@ -296,26 +351,28 @@ mod tests {
     #[test]
     fn each_row_has_a_key_of_its_own_and_each_month_another() {
         let (_dir, vault) = vault();
-        let key = vault.present(NOW).unwrap();
+        let key = vault.present_or_made(NOW).unwrap();
         assert_ne!(key.new_envelope(b"row").unwrap().wrapped, key.new_envelope(b"row").unwrap().wrapped);
-        let next = vault.present(NOW.plus_seconds(31 * 24 * 3600)).unwrap();
+        let next = vault.present_or_made(NOW.plus_seconds(31 * 24 * 3600)).unwrap();
         assert_ne!(key.name(), next.name());
         assert!(next.open_envelope(b"row", &key.new_envelope(b"row").unwrap().wrapped).is_none());
         assert_eq!(key.blind("email", "a@b.c"), key.blind("email", "a@b.c"));
         assert_ne!(key.blind("email", "a@b.c"), key.blind("phone", "a@b.c"));
         assert_ne!(key.blind("email", "a@b.c"), next.blind("email", "a@b.c"));
-        assert_eq!(vault.present(NOW).unwrap().name(), key.name());
+        assert_eq!(vault.present_or_made(NOW).unwrap().name(), key.name());
         assert_eq!(vault.all().len(), 2);
     }
 
     #[test]
     fn keys_outlive_the_program_and_are_for_their_owner_alone() {
         let (dir, vault) = vault();
-        let key = vault.present(NOW).unwrap();
+        let key = vault.present_or_made(NOW).unwrap();
         let wrapped = key.new_envelope(b"row").unwrap().wrapped;
         let again = Vault::open(dir.path()).unwrap();
         assert!(again.key(&key.name()).unwrap().open_envelope(b"row", &wrapped).is_some());
-        assert_eq!(again.present(NOW).unwrap().name(), key.name());
+        assert!(again.present(NOW).is_none(), "it may be another database's");
+        again.take_for_own([key.name().as_str()].into_iter());
+        assert_eq!(again.present_or_made(NOW).unwrap().name(), key.name());
         #[cfg(unix)]
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             use std::os::unix::fs::PermissionsExt;
@@ -326,13 +383,15 @@ mod tests {
     #[test]
     fn a_key_is_destroyed_only_while_nobody_holds_it_and_another_takes_its_place() {
         let (dir, vault) = vault();
-        let key = vault.present(NOW).unwrap();
+        let key = vault.present_or_made(NOW).unwrap();
         let name = key.name();
         assert!(!vault.close(&name), "somebody holds it");
+        assert!(vault.take_late() && !vault.take_late(), "it is to be tried again");
         drop(key);
         assert!(vault.close(&name));
-        assert_ne!(vault.present(NOW).unwrap().name(), name, "nothing new is sealed with it");
-        vault.destroy(&name).unwrap();
+        assert_ne!(vault.present_or_made(NOW).unwrap().name(), name, "nothing new is sealed with it");
+        assert!(vault.destroy(&name).unwrap());
+        assert!(!vault.destroy(&name).unwrap(), "it is gone");
         assert!(vault.key(&name).is_none());
         assert!(Vault::open(dir.path()).unwrap().key(&name).is_none());
     }
@@ -340,12 +399,12 @@ mod tests {
     #[test]
     fn a_key_that_was_closed_in_vain_is_used_again() {
         let (_dir, vault) = vault();
-        let name = vault.present(NOW).unwrap().name();
+        let name = vault.present_or_made(NOW).unwrap().name();
         assert!(vault.close(&name));
         vault.reopen(&name);
-        assert_eq!(vault.present(NOW).unwrap().name(), name);
-        vault.destroy(&name).unwrap();
-        assert!(vault.key(&name).is_some(), "it was not closed");
+        assert_eq!(vault.present_or_made(NOW).unwrap().name(), name);
+        assert!(!vault.destroy(&name).unwrap(), "it was not closed");
+        assert!(vault.key(&name).is_some());
     }
 
     #[test]
@@ -359,7 +418,7 @@ mod tests {
     #[test]
     fn a_new_master_key_opens_what_the_former_one_did() {
         let (dir, vault) = vault();
-        let key = vault.present(NOW).unwrap();
+        let key = vault.present_or_made(NOW).unwrap();
         let wrapped = key.new_envelope(b"row").unwrap().wrapped;
         let files = || {
             let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
@@ -372,7 +431,7 @@ mod tests {
         assert_eq!((before.len(), files().len()), (1, 1));
         assert_ne!(before, files(), "the former one is gone");
         // Beside the running program: what it makes from now on is wrapped by the new one.
-        let next = vault.present(NOW.plus_seconds(31 * 24 * 3600)).unwrap();
+        let next = vault.present_or_made(NOW.plus_seconds(31 * 24 * 3600)).unwrap();
         let again = Vault::open(dir.path()).unwrap();
         assert!(again.key(&key.name()).unwrap().open_envelope(b"row", &wrapped).is_some());
         assert!(again.key(&next.name()).is_some());
@@ -381,8 +440,8 @@ mod tests {
     #[test]
     fn a_rotation_that_broke_off_is_finished() {
         let (dir, vault) = vault();
-        let first = vault.present(NOW).unwrap().name();
-        let second = vault.present(NOW.plus_seconds(31 * 24 * 3600)).unwrap().name();
+        let first = vault.present_or_made(NOW).unwrap().name();
+        let second = vault.present_or_made(NOW.plus_seconds(31 * 24 * 3600)).unwrap().name();
         let broken = KeyDir::new(dir.path()).rotate_until(1);
         assert!(broken.is_err());
         let again = Vault::open(dir.path()).unwrap();
@@ -395,10 +454,15 @@ mod tests {
         assert_eq!(masters, 1);
     }
 
+    fn make_private(file: &Path) {
+        #[cfg(unix)]
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+
     #[test]
     fn a_missing_or_wrong_master_key_is_a_clear_refusal() {
         let (dir, vault) = vault();
-        let name = vault.present(NOW).unwrap().name();
+        let name = vault.present_or_made(NOW).unwrap().name();
         let master = std::fs::read_dir(dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -409,7 +473,9 @@ mod tests {
         std::fs::remove_file(&master).unwrap();
         assert!(sentence().contains(&name), "{}", sentence());
         std::fs::write(&master, "garbage\n").unwrap();
-        assert!(sentence().contains("32 bytes"), "{}", sentence());
+        make_private(&master);
+        assert!(sentence().contains("is damaged"), "{}", sentence());
+        assert_eq!(Vault::open_what_can_be_read(dir.path()).unwrap().names().len(), 0);
         let other = crate::http::conditional::base64url(&[7; 32]);
         std::fs::write(&master, format!("{other}\n")).unwrap();
         assert!(sentence().contains("another master key"), "{}", sentence());

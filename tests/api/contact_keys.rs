@@ -97,10 +97,11 @@ fn a_missing_or_wrong_key_is_a_clear_refusal_and_escrow_brings_it_back() {
     let told = refused("is not in the key directory");
     assert!(told.contains("keys import --contact") && told.contains("keys forget --contact"), "{told}");
     fs::write(&month, "garbage\n").unwrap();
+    refused("chmod 600");
+    fs::set_permissions(&month, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     refused("is not a key file");
     fs::write(&month, String::from_utf8(kept).unwrap().replace('\n', "\nAAAA")).unwrap();
     refused("another master key");
-    fs::remove_file(&month).unwrap();
     let import = ["keys", "import", "--contact", "--passphrase-stdin", path];
     let wrong = run_with_input(dir.path(), &import, "another long passphrase\n");
     assert!(!wrong.status.success() && words(&wrong).contains("passphrase is wrong"), "{}", words(&wrong));
@@ -122,12 +123,22 @@ fn what_no_key_opens_any_more_can_be_forgotten() {
     }
     let check = run(dir.path(), &["check"]);
     assert!(!check.status.success(), "{}", words(&check));
-    let forgotten = run(dir.path(), &["keys", "forget", "--contact"]);
+    for arguments in [&["keys", "forget", "--contact"][..], &["keys", "forget", "--contact", "--erase", "2"]] {
+        let refused = run(dir.path(), arguments);
+        let told = words(&refused);
+        assert!(
+            !refused.status.success() && told.contains("--erase 1") && told.contains("Nothing was changed"),
+            "{told}"
+        );
+    }
+    let forgotten = run(dir.path(), &["keys", "forget", "--contact", "--erase", "1"]);
     assert!(forgotten.status.success() && words(&forgotten).contains("1 contact messages"), "{}", words(&forgotten));
     let server = Server::start(dir.path(), &[]);
     let id = send(&server, &message());
     assert_eq!(read(&server, &id)["message"], message()["message"]);
     printed(dir.path(), &["check"]);
+    let beside = run(dir.path(), &["keys", "forget", "--contact", "--erase", "1"]);
+    assert!(!beside.status.success() && words(&beside).contains("in use"), "{}", words(&beside));
 }
 
 /// How many messages are sent at the same time, each from an address of its own, and how many in all.
@@ -223,9 +234,9 @@ fn ten_thousand_messages_at_once_and_a_kill_in_between_lose_no_acknowledged_one(
                 });
             }
             if part < 4 {
-                while next.load(Ordering::SeqCst) < part * MESSAGES / 4 {
-                    thread::yield_now();
-                }
+                eventually("a part of the messages is sent", || {
+                    (next.load(Ordering::SeqCst) >= part * MESSAGES / 4).then_some(())
+                });
                 // Dropping it is SIGKILL.
                 drop(running);
                 server = Some(start());

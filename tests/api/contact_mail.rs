@@ -51,7 +51,6 @@ fn spam_is_told_of_when_it_turns_out_to_be_none() {
     let id = send(&server, &message_with(&json!({ "website": "x" })));
     let intake = server.signed_in(Role::Intake);
     assert_eq!(read(&intake, &id)["status"], "spam");
-    assert!(mailbox.is_empty());
     let path = format!("{MANAGED}/{id}");
     intake.patch(&path, "*", &json!({ "note": format!("{MARKER}: looks real") })).expect(200);
     intake.patch(&path, "*", &json!({ "status": "new" })).expect(200);
@@ -109,7 +108,7 @@ fn a_mail_server_that_never_answers_slows_no_intake() {
     change_default(&server, &json!({ "recipients": [RECIPIENT] }));
     send(&server, &text(0));
     // The mail hangs by now, and its patience is longer than all that follows may take.
-    drop(silent.accept().unwrap());
+    let _held = silent.accept().unwrap();
     let begun = Instant::now();
     for number in 1..4 {
         send(&server, &text(number));
@@ -123,12 +122,52 @@ fn an_announcement_is_mailed_to_the_other_intake_accounts() {
     let mailbox = Mailbox::open();
     let server = TestServer::start_with(mailing_to(mailbox.port));
     let watcher = server.account(Role::Intake);
-    assert!(mailbox.is_empty(), "nobody was there to be told");
     let admin = server.signed_in(Role::Admin);
     let draft = json!({ "email": "new@example.org", "name": "New Person", "role": "intake", "password": "a long and secret phrase" });
     admin.post("/api/v1/manage/users", &draft).expect(201);
     let mail = mailbox.mail();
-    for line in [&format!("RCPT TO:<{}>", watcher.email), "Access to an intake account", "New Person"] {
+    for line in [&format!("RCPT TO:<{}>", watcher.email), "Access to an intake account", "New Person", "Look at this"] {
         assert!(mail.contains(line), "{line} is not in {mail}");
     }
+}
+
+#[test]
+fn who_silences_the_others_first_is_told_of_by_that_very_act() {
+    let mailbox = Mailbox::open();
+    let server = TestServer::start_with(mailing_to(mailbox.port));
+    let watcher = server.account(Role::Intake);
+    let admin = server.signed_in(Role::Admin);
+    let path = format!("/api/v1/manage/users/{}", watcher.id);
+    admin.patch(&path, "*", &json!({ "role": "editor" })).expect(200);
+    assert!(mailbox.mail().contains(&format!("RCPT TO:<{}>", watcher.email)));
+    pass(&server, 10);
+    let draft =
+        json!({ "email": "new@example.org", "name": "New", "role": "intake", "password": "a long and secret phrase" });
+    admin.post("/api/v1/manage/users", &draft).expect(201);
+    let mail = mailbox.mail();
+    assert!(mail.contains(&format!("RCPT TO:<{}>", watcher.email)) && mail.contains("New"), "{mail}");
+}
+
+#[test]
+fn an_emergency_among_too_many_is_told_of_and_a_page_can_say_so() {
+    let mailbox = Mailbox::open();
+    let server = mailing_server(&mailbox);
+    let patch = json!({ "urgent_phrases": ["overdose"], "redirect_origins": ["https://www.example.org"] });
+    change_default(&server, &patch);
+    for number in 0..5 {
+        send(&server, &text(number));
+    }
+    assert!(mailbox.mail().contains("come by the form"));
+    let redirect = "https://www.example.org/thanks";
+    let urgent = json!({ "message": format!("An overdose {MARKER}"), "redirect_to": redirect, "form": null });
+    let led = server.anonymous().post(SUBMISSIONS, &message_with(&urgent)).expect(303);
+    assert_eq!(led.header("location"), format!("{redirect}#urgent"));
+    let mail = eventually("the urgent mail comes", || {
+        (!mailbox.is_empty()).then(|| mailbox.mail()).filter(|mail| mail.contains("Subject: Urgent"))
+    });
+    assert!(mail.contains("1 message has come"), "{mail}");
+    assert_eq!(
+        server.signed_in(Role::Intake).get(&format!("{MANAGED}?status=spam")).expect(200).json()["items"][0]["urgent"],
+        true
+    );
 }

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use copydesk::auth::Role;
+use copydesk::config::Config;
+use copydesk::server;
+use copydesk::state::Clock;
 use diesel::sql_types::{BigInt, Binary};
 use diesel::{QueryableByName, RunQueryDsl};
 use serde_json::{Value, json};
 
 use crate::contact::{MANAGED, ids, message, message_with, read, send};
-use crate::harness::{MARKER, TestServer, block_on, is_personal, personal_files};
-use crate::steps::{eventually, is_in_database, pass};
+use crate::contact_forms::change_default;
+use crate::harness::{Account, MARKER, PASSWORD, TestServer, block_on, is_personal, personal_files};
+use crate::steps::{audit_events, eventually, is_in_database};
 
 #[derive(QueryableByName)]
 struct SealedRow {
@@ -112,24 +116,103 @@ impl SqliteReader {
 fn a_month_key_goes_with_the_last_message_of_its_month_and_old_copies_are_void() {
     let server = TestServer::start();
     let first = send(&server, &message());
-    let copy = server.app.config.database.with_extension("backup");
-    let backup = copy.to_str().unwrap().to_owned();
-    server.write(move |conn| diesel::sql_query(format!("PRAGMA wal_checkpoint; -- {backup}")).execute(conn).or(Ok(0)));
-    assert_eq!(server.app.vault.names().len(), 1);
+    let backup = tempfile::tempdir().unwrap();
+    let copy = backup.path().join("copydesk.db");
+    block_on(server.app.db.empty_wal()).unwrap();
+    std::fs::copy(&server.app.config.database, &copy).unwrap();
     let old = server.app.vault.names()[0].clone();
-    let row = sealed_rows(&server).remove(0);
+    let mut of_backup = server.app.config.clone();
+    of_backup.database = copy;
+    let open = |config: &Config| server::open(config.clone(), Clock::default()).map(drop);
+    assert!(open(&of_backup).is_ok(), "the keys are there, so the copy can be read");
     let intake = server.signed_in(Role::Intake);
     intake.delete(&format!("{MANAGED}/{first}"), "*").expect(204);
     assert_eq!(server.app.vault.names(), Vec::<String>::new());
-    let file = server.app.config.key_dir.join(format!("contact-{old}.key"));
+    assert!(!server.app.config.key_dir.join(format!("contact-{old}.key")).exists());
+    let refused = open(&of_backup).unwrap_err();
+    assert!(refused.contains(&old) && refused.contains("not in the key directory"), "{refused}");
+    let destroyed = audit_events(&server, "contact_key.destroy");
+    assert_eq!((destroyed.len(), &destroyed[0]["actor"]["kind"]), (1, &json!("system")));
+    // Another one takes its place, also within the month.
+    read(&intake, &send(&server, &message()));
+    assert_ne!(server.app.vault.names(), [old]);
+}
+
+#[test]
+fn another_database_with_the_same_keys_destroys_none_of_them() {
+    let server = TestServer::start();
+    let id = send(&server, &message());
+    let mut config = server.app.config.clone();
+    config.database = config.data_dir.join("another.db");
+    let other = TestServer::start_in(tempfile::tempdir().unwrap(), config);
+    let own = send(&other, &message());
+    other.sign_in(&other.account(Role::Intake)).delete(&format!("{MANAGED}/{own}"), "*").expect(204);
+    eventually("the erasure is finished", || (!other.app.db.has_erased() && !other.app.vault.is_late()).then_some(()));
+    other.stop();
+    let config = server.app.config.clone();
+    let again = TestServer::start_in(server.keep(), config);
+    assert_eq!(read(&again.sign_in(&again.account(Role::Intake)), &id)["message"], message()["message"]);
+}
+
+#[test]
+fn a_database_that_knows_nothing_of_a_key_leaves_it_alone() {
+    let server = TestServer::start();
+    let id = send(&server, &message());
+    let config = server.app.config.clone();
+    let directory = server.keep();
+    let mut empty = config.clone();
+    empty.database = config.data_dir.join("empty.db");
+    let other = TestServer::start_in(tempfile::tempdir().unwrap(), empty);
+    eventually("it has looked for what is left to do", || (!other.app.db.has_erased()).then_some(()));
+    assert_eq!(other.app.vault.names().len(), 1);
+    other.stop();
+    let again = TestServer::start_in(directory, config);
+    assert_eq!(read(&again.sign_in(&again.account(Role::Intake)), &id)["message"], message()["message"]);
+}
+
+#[test]
+fn a_key_that_somebody_holds_is_destroyed_as_soon_as_nobody_does() {
+    let server = TestServer::start();
+    let id = send(&server, &message());
+    let held = server.app.vault.all();
+    server.signed_in(Role::Intake).delete(&format!("{MANAGED}/{id}"), "*").expect(204);
+    assert_eq!(server.app.vault.names().len(), 1);
+    drop(held);
+    eventually("the key is destroyed", || server.app.vault.names().is_empty().then_some(()));
+}
+
+#[test]
+fn a_key_that_comes_back_from_somewhere_is_destroyed_again() {
+    let server = TestServer::start();
+    let id = send(&server, &message());
+    let file = server.app.config.key_dir.join(format!("contact-{}.key", server.app.vault.names()[0]));
+    let kept = std::fs::read(&file).unwrap();
+    let intake = server.signed_in(Role::Intake);
+    intake.delete(&format!("{MANAGED}/{id}"), "*").expect(204);
     assert!(!file.exists());
-    // What a backup still has is noise: no key at hand opens it.
+    std::fs::write(&file, kept).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let other = send(&server, &message());
+    intake.delete(&format!("{MANAGED}/{other}"), "*").expect(204);
+    assert!(!file.exists());
+}
+
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = TestServer::start();
     send(&server, &message());
-    let id: uuid::Uuid = first.parse().unwrap();
-    for key in server.app.vault.all() {
-        assert_ne!(key.name(), old);
-        assert!(key.open_envelope(id.as_bytes(), &row.wrapped_key).is_none());
+    let config = server.app.config.clone();
+    let directory = server.keep();
+    let file = std::fs::read_dir(&config.key_dir).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.into_iter().find(|path| path.to_string_lossy().contains("contact-2")).unwrap();
+    for (path, loose, tight) in [(&file, 0o644, 0o600), (&config.key_dir, 0o777, 0o700)] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(loose)).unwrap();
+        let refused = server::open(config.clone(), Clock::default()).map(drop).unwrap_err();
+        assert!(refused.contains(path.to_str().unwrap()) && refused.contains("chmod"), "{refused}");
+        std::fs::set_permissions(path, PermissionsExt::from_mode(tight)).unwrap();
     }
+    drop(TestServer::start_in(directory, config));
 }
 
 #[test]
@@ -172,8 +255,15 @@ fn messages_outlive_a_restart() {
     assert_eq!(read(&again.sign_in(&again.account(Role::Intake)), &id)["message"], message()["message"]);
 }
 
+/// What was announced of a subject, in order.
+fn announced(server: &TestServer, watcher: &Account, subject: &Value) -> Vec<String> {
+    let list = server.sign_in(watcher).get("/api/v1/manage/contact-announcements?limit=100").expect(200).json();
+    let items = list["items"].as_array().unwrap().iter().rev().filter(|one| one["subject"] == *subject);
+    items.map(|one| one["action"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
-fn whatever_gives_access_to_an_intake_account_is_announced_to_the_others() {
+fn whatever_gives_access_to_an_intake_account_is_announced() {
     let server = TestServer::start();
     let admin = server.signed_in(Role::Admin);
     let watcher = server.account(Role::Intake);
@@ -192,43 +282,46 @@ fn whatever_gives_access_to_an_intake_account_is_announced_to_the_others() {
         admin.patch(&path, "*", &patch).expect(200);
     }
     admin.request("POST", &format!("{path}/password-links")).send().expect(200);
-    let list = server.sign_in(&watcher).get("/api/v1/manage/access-announcements?limit=100").expect(200).json();
-    let told: Vec<String> = list["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .rev()
-        .filter(|one| one["account"] == made["id"])
-        .map(|one| one["action"].as_str().unwrap().to_owned())
-        .collect();
+    admin.delete(&path, "*").expect(204);
     assert_eq!(
-        told,
+        announced(&server, &watcher, &made["id"]),
         [
             "user.create",
             "user.invite",
             "user.change_email",
             "user.set_password",
+            "user.disable",
             "user.enable",
             "user.change_role",
+            "user.change_role",
             "user.make_reset_link",
+            "user.delete",
         ]
     );
-    let newest = &list["items"][0];
-    assert_eq!((&newest["account_name"], &newest["actor_kind"]), (&json!("Nothing to announce"), &json!("user")));
-    admin.get("/api/v1/manage/access-announcements").refused(403, "forbidden");
+    admin.get("/api/v1/manage/contact-announcements").refused(403, "forbidden");
+}
+
+#[test]
+fn a_change_of_a_form_is_announced() {
+    let server = TestServer::start();
+    let watcher = server.account(Role::Intake);
+    change_default(&server, &json!({ "urgent_phrases": ["cocaine"], "retention_days": 1 }));
+    let list = server.sign_in(&watcher).get("/api/v1/manage/contact-announcements").expect(200).json();
+    let item = &list["items"][0];
+    assert_eq!(
+        (&item["action"], &item["subject_kind"], &item["subject_name"], &item["actor_kind"]),
+        (&json!("contact_form.update"), &json!("contact_form"), &json!("default"), &json!("user"))
+    );
 }
 
 #[test]
 fn an_own_change_of_password_is_announced_and_one_of_another_role_is_not() {
     let server = TestServer::start();
     let (one, two, editor) = (server.account(Role::Intake), server.account(Role::Intake), server.account(Role::Editor));
-    let change = json!({ "password": "a long and secret phrase", "current_password": crate::harness::PASSWORD });
-    server.sign_in(&one).patch("/api/v1/auth/me", "*", &change);
-    server.sign_in(&editor).patch("/api/v1/auth/me", "*", &change);
-    let list = server.sign_in(&two).get("/api/v1/manage/access-announcements").expect(200).json();
-    let items = list["items"].as_array().unwrap();
-    let passwords: Vec<&Value> = items.iter().filter(|item| item["action"] == "user.set_password").collect();
-    assert_eq!(passwords.len(), 1);
-    assert_eq!(passwords[0]["account"], json!(one.id));
-    pass(&server, 1);
+    let change = json!({ "password": "a long and secret phrase", "current_password": PASSWORD });
+    for account in [&one, &editor] {
+        server.sign_in(account).patch("/api/v1/auth/me", "*", &change).expect(200);
+    }
+    assert!(announced(&server, &two, &json!(one.id)).contains(&"user.set_password".to_owned()));
+    assert_eq!(announced(&server, &two, &json!(editor.id)), Vec::<String>::new());
 }

@@ -108,6 +108,17 @@ fn many_from_one_address_are_taken_and_suspected_and_far_too_many_refused() {
 }
 
 #[test]
+fn nobody_is_suspected_for_a_slip_of_the_pen() {
+    let server = TestServer::start();
+    for _ in 0..10 {
+        let wrong = message_with(&json!({ "email": MARKER }));
+        server.anonymous().post(SUBMISSIONS, &wrong).refused(422, "invalid-body");
+    }
+    let id = send(&server, &message());
+    assert_eq!(read(&server.signed_in(Role::Intake), &id)["spam_reasons"], json!([]));
+}
+
+#[test]
 fn delivery_and_editors_go_on_during_a_flood() {
     let server = TestServer::start_with(|config| config.rate_limits = false);
     let editor = server.signed_in(Role::Editor);

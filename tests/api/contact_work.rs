@@ -90,8 +90,12 @@ fn every_reading_is_in_the_trail_and_what_was_read_is_not() {
     read(&intake, &id);
     read(&intake, &id);
     intake.get(&path(&uuid::Uuid::now_v7().to_string())).refused(404, "not-found");
+    // Whatever shows it is a reading: also a change that changes nothing, or is only tried out.
+    intake.patch(&path(&id), "*", &json!({})).expect(200);
+    let tried = intake.request("PATCH", &format!("{}?validate_only=true", path(&id))).header("if-match", "*");
+    tried.json(&json!({ "status": "closed" })).send().expect(200);
     let events = audit_events(&server, "contact_submission.read");
-    assert_eq!(events.len(), 2);
+    assert_eq!(events.len(), 4);
     for event in events {
         assert_eq!(event["actor"], by_account(&account));
         assert_eq!(event["subject"], json!({ "kind": "contact_submission", "id": id }));
@@ -238,6 +242,8 @@ fn a_spreadsheet_gets_every_message_and_no_formula() {
     assert_eq!(audited.len(), sent.len());
     assert_eq!(csv(&intake, "?status=spam").len(), 1, "the filters are those of the list");
     intake.get(&format!("{MANAGED}/export.csv?status=none")).refused(400, "invalid-query");
+    intake.head(&format!("{MANAGED}/export.csv")).expect(200);
+    assert_eq!(audit_events(&server, "contact_submission.export").len(), 100, "nothing is opened for its head");
 }
 
 fn person() -> Value {
@@ -325,6 +331,7 @@ fn everything_about_a_person_is_erased_with_a_certificate() {
     let erase = format!("{MANAGED}/erase");
     let tried = case.intake.post(&format!("{erase}?validate_only=true"), &by_either()).expect(200).json();
     assert_eq!(tried["erased"].as_array().unwrap().len(), 3);
+    assert_eq!(audit_events(&case.server, "contact_submission.search").len(), 1, "it tells what is there");
     assert_eq!(case.found(&by_either()).len(), 3);
     let certificate = case.intake.post(&erase, &by_either()).expect(200).json();
     assert_eq!(certificate["erased"].as_array().unwrap().len(), 3);

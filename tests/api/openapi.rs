@@ -202,6 +202,7 @@ fn every_error_is_a_problem() {
                     "410" => "GoneProblem",
                     "412" => "PreconditionFailedProblem",
                     "429" => "TooManyRequestsProblem",
+                    "503" => "OverloadedProblem",
                     _ => "Problem",
                 };
                 assert_eq!(*schema, format!("#/components/schemas/{name}"), "{} {status}", operation.name);

@@ -110,7 +110,7 @@ const POLICY: &[(&str, Option<&[Role]>)] = &[
     ("export_person", INTAKE),
     ("erase_person", INTAKE),
     ("export_contact_submissions", INTAKE),
-    ("list_access_announcements", INTAKE),
+    ("list_contact_announcements", INTAKE),
     ("list_users", ADMINS),
     ("get_user", ADMINS),
     ("create_user", ADMINS),
@@ -150,7 +150,7 @@ const NO_API_KEYS: &[&str] = &[
     "export_person",
     "erase_person",
     "export_contact_submissions",
-    "list_access_announcements",
+    "list_contact_announcements",
 ];
 
 /// All that a sign-in may that is good for setting up the second factor alone.

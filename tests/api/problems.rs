@@ -392,7 +392,7 @@ fn an_unknown_query_parameter_is_refused_everywhere() {
 
 /// Somebody whose role reads what is at a path.
 fn whoever_may_read(server: &TestServer, path: &str) -> Client {
-    let is_intakes = ["/contact-submissions", "/access-announcements"].iter().any(|part| path.contains(part));
+    let is_intakes = ["/contact-submissions", "/contact-announcements"].iter().any(|part| path.contains(part));
     server.signed_in(if is_intakes { Role::Intake } else { Role::Admin })
 }
 

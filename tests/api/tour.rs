@@ -38,9 +38,10 @@ fn the_tour_works_as_printed() {
     let read = ["200", "200", "200", "200", "400"];
     let signed_in = ["200", "200"];
     let (written, changed, published) = (["201", "200", "404"], ["200", "412"], ["200", "200"]);
-    assert_eq!(statuses, [&read[..], &signed_in, &written, &changed, &published].concat());
+    let contact = ["202", "403", "200", "200"];
+    assert_eq!(statuses, [&read[..], &signed_in, &written, &changed, &published, &contact].concat());
     let shown = String::from_utf8(output.stdout).unwrap();
-    for told in ["did you mean", "ada@example.org", "First steps", "precondition-failed"] {
+    for told in ["did you mean", "ada@example.org", "First steps", "precondition-failed", "May I call you tonight?"] {
         assert!(shown.contains(told), "{told} is not in {shown}");
     }
 }

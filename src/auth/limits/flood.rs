@@ -4,7 +4,7 @@
 //! Keys are keyed hashes, and every table is bounded.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use super::{LimitKey, Rate, make_room};
 use crate::db::Timestamp;
@@ -21,21 +21,14 @@ pub struct FloodLimits {
     most: Rate,
     wide_most: Rate,
     texts: Mutex<HashMap<LimitKey, Seen>>,
+    /// What a form says to who is turned away, as it was last seen.
+    fallback_text: RwLock<String>,
 }
 
 /// What is known of one text.
 struct Seen {
     times: i64,
     last: i64,
-}
-
-/// That a message may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Admission {
-    /// Where the client stands with the limit beyond which it is refused; none where limits are off.
-    pub limit: Option<RateLimit>,
-    /// Whether there were too many to believe in all of them.
-    pub is_suspicious: bool,
 }
 
 impl FloodLimits {
@@ -51,40 +44,68 @@ impl FloodLimits {
             most: rate("contact", most),
             wide_most: rate("contact-wide", most * 4),
             texts: Mutex::default(),
+            fallback_text: RwLock::default(),
         }
     }
 
-    /// Admits a message from a network and the wider one around it.
+    /// Admits a message from a network and the wider one around it; says where the client stands, unless limits are off.
     ///
     /// # Errors
     /// `429` that says when to come again.
-    pub fn admit(&self, network: LimitKey, wide: Option<LimitKey>, now: Timestamp) -> Result<Admission, Problem> {
+    pub fn admit(
+        &self,
+        network: LimitKey,
+        wide: Option<LimitKey>,
+        now: Timestamp,
+    ) -> Result<Option<RateLimit>, Problem> {
         if !self.on {
-            return Ok(Admission { limit: None, is_suspicious: false });
+            return Ok(None);
         }
+        // What the narrower one refuses uses nothing of the wider one up, which others share.
+        let limit = self.most.admit(network, now)?;
         if let Some(wide) = wide {
             self.wide_most.admit(wide, now)?;
         }
-        let limit = Some(self.most.admit(network, now)?);
-        let beyond = |rate: &Rate, key: LimitKey| rate.admit(key, now).is_err();
-        let is_suspicious =
-            beyond(&self.suspicious, network) || wide.is_some_and(|wide| beyond(&self.wide_suspicious, wide));
-        Ok(Admission { limit, is_suspicious })
+        Ok(Some(limit))
     }
 
-    /// Counts a text, and says how often it came before, within a day each time.
-    pub fn count_text(&self, key: LimitKey, now: Timestamp) -> i64 {
-        let now = now.unix_millis();
-        let is_recent = |seen: &Seen| now - seen.last < TEXT_SECONDS * 1000;
+    /// Counts a message that is right, and says whether there were too many to believe in all of them.
+    pub fn is_suspicious(&self, network: LimitKey, wide: Option<LimitKey>, now: Timestamp) -> bool {
+        let beyond = |rate: &Rate, key: LimitKey| rate.admit(key, now).is_err();
+        self.on && (beyond(&self.suspicious, network) || wide.is_some_and(|wide| beyond(&self.wide_suspicious, wide)))
+    }
+
+    /// How often a text has come, within a day each time.
+    pub fn times_seen(&self, key: LimitKey, now: Timestamp) -> i64 {
+        let all = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&key).filter(|seen| seen.is_recent(now)).map_or(0, |seen| seen.times)
+    }
+
+    /// Counts a text.
+    pub fn count_text(&self, key: LimitKey, now: Timestamp) {
         let mut all = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        make_room(&mut all, &key, is_recent, |seen| seen.times);
-        let seen = all.entry(key).or_insert(Seen { times: 0, last: now });
-        if !is_recent(seen) {
-            seen.times = 0;
+        make_room(&mut all, &key, |seen| seen.is_recent(now), |seen| seen.times);
+        let seen = all.entry(key).or_insert(Seen { times: 0, last: 0 });
+        let before = if seen.is_recent(now) { seen.times } else { 0 };
+        *seen = Seen { times: before + 1, last: now.unix_millis() };
+    }
+
+    /// What a visitor is told who is refused before anything is read.
+    pub fn fallback_text(&self) -> String {
+        self.fallback_text.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the text of a form, for visitors that are refused before anything is read.
+    pub fn remember_fallback_text(&self, text: &str) {
+        if *self.fallback_text.read().unwrap_or_else(PoisonError::into_inner) != text {
+            text.clone_into(&mut self.fallback_text.write().unwrap_or_else(PoisonError::into_inner));
         }
-        let before = seen.times;
-        *seen = Seen { times: before + 1, last: now };
-        before
+    }
+}
+
+impl Seen {
+    fn is_recent(&self, now: Timestamp) -> bool {
+        now.unix_millis() - self.last < TEXT_SECONDS * 1000
     }
 }
 
@@ -97,28 +118,41 @@ mod tests {
     #[test]
     fn many_from_one_network_are_suspected_first_and_refused_last() {
         let limits = FloodLimits::new(true, 5, 30);
-        let outcomes: Vec<_> = (0..40).map(|_| limits.admit([1; 32], None, NOW)).collect();
-        assert!(outcomes[..5].iter().all(|one| one.as_ref().is_ok_and(|one| !one.is_suspicious)));
-        assert!(outcomes[5..30].iter().all(|one| one.as_ref().is_ok_and(|one| one.is_suspicious)));
-        assert!(outcomes[30..].iter().all(Result::is_err));
-        assert!(limits.admit([2; 32], None, NOW).is_ok_and(|one| !one.is_suspicious));
-        assert!(limits.admit([1; 32], None, NOW.plus_seconds(60)).is_ok_and(|one| !one.is_suspicious));
+        let admitted = (0..40).filter(|_| limits.admit([1; 32], None, NOW).is_ok()).count();
+        let believed = (0..40).filter(|_| !limits.is_suspicious([1; 32], None, NOW)).count();
+        assert_eq!((admitted, believed), (30, 5));
+        assert!(limits.admit([2; 32], None, NOW).is_ok() && !limits.is_suspicious([2; 32], None, NOW));
+        let later = NOW.plus_seconds(60);
+        assert!(limits.admit([1; 32], None, later).is_ok() && !limits.is_suspicious([1; 32], None, later));
     }
 
     #[test]
     fn a_wide_network_has_four_times_as_much() {
         let limits = FloodLimits::new(true, 5, 30);
-        let outcomes = (0..200_u8).map(|number| limits.admit([number; 32], Some([255; 32]), NOW));
-        let admitted: Vec<_> = outcomes.filter_map(Result::ok).collect();
-        assert_eq!(admitted.len(), 120);
-        assert_eq!(admitted.iter().filter(|one| !one.is_suspicious).count(), 20);
+        let wide = Some([255; 32]);
+        let admitted = (0..200_u8).filter(|number| limits.admit([*number; 32], wide, NOW).is_ok()).count();
+        let believed = (0..200_u8).filter(|number| !limits.is_suspicious([*number; 32], wide, NOW)).count();
+        assert_eq!((admitted, believed), (120, 20));
+    }
+
+    #[test]
+    fn who_is_refused_uses_nothing_of_the_wider_network_up() {
+        let limits = FloodLimits::new(true, 5, 30);
+        let wide = Some([255; 32]);
+        for _ in 0..1000 {
+            drop(limits.admit([1; 32], wide, NOW));
+        }
+        assert!(limits.admit([2; 32], wide, NOW).is_ok());
     }
 
     #[test]
     fn a_text_is_known_again_for_a_day() {
         let limits = FloodLimits::new(true, 5, 30);
-        assert_eq!([0, 1, 2].map(|second| limits.count_text([1; 32], NOW.plus_seconds(second))), [0, 1, 2]);
-        assert_eq!(limits.count_text([2; 32], NOW), 0);
-        assert_eq!(limits.count_text([1; 32], NOW.plus_seconds(TEXT_SECONDS + 3)), 0);
+        let seen = |seconds| limits.times_seen([1; 32], NOW.plus_seconds(seconds));
+        assert_eq!(seen(0), 0);
+        limits.count_text([1; 32], NOW);
+        limits.count_text([1; 32], NOW.plus_seconds(1));
+        assert_eq!((seen(1), limits.times_seen([2; 32], NOW)), (2, 0));
+        assert_eq!(seen(TEXT_SECONDS + 2), 0);
     }
 }

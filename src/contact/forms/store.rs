@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{ConsentText, ContactFormId, DEFAULT, FormContent, ManagedContactForm};
 use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
-use crate::contact::addresses::is_email;
+use crate::contact::addresses::{email_key, is_email};
 use crate::db::list::{List, SortKey};
 use crate::db::{Conn, Document, Timestamp, Tx};
 use crate::http::problem::CONFLICT;
@@ -36,6 +36,14 @@ impl Sorted for FormRow {
 }
 
 impl FormRow {
+    /// A form that is nowhere stored.
+    #[cfg(test)]
+    pub(in crate::contact) fn of(content: FormContent) -> Self {
+        let (id, now) = (ContactFormId::generate(), Timestamp::from_unix_millis(0));
+        let name = content.name.clone();
+        Self { id, row_version: 1, name, content: Document(content), created_at: now, saved_at: now }
+    }
+
     pub(super) fn managed(self, warnings: Vec<Warning>) -> ManagedContactForm {
         let (created_at, saved_at) = (self.created_at, self.saved_at);
         ManagedContactForm { content: self.content.0, id: self.id, created_at, saved_at, warnings }
@@ -83,6 +91,16 @@ pub(in crate::contact) fn applying(conn: &mut Conn, name: Option<&str>) -> Resul
     }
 }
 
+/// What the form that is always there says to who is turned away.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn fallback_text(conn: &mut Conn) -> Result<String, diesel::result::Error> {
+    let default = contact_forms::table.filter(contact_forms::name.eq(DEFAULT));
+    let content: Document<FormContent> = default.select(contact_forms::content).first(conn)?;
+    Ok(content.0.fallback_text)
+}
+
 pub(in crate::contact) fn by_id(conn: &mut Conn, id: ContactFormId) -> Result<Option<FormRow>, Problem> {
     Ok(contact_forms::table.find(id).select(FormRow::as_select()).first(conn).optional()?)
 }
@@ -107,9 +125,13 @@ pub(super) fn faults(content: &FormContent, present: Option<&FormContent>) -> Ve
             faults.push(Fault::body(format!("/fields/{index}/name"), "repeated", message));
         }
     }
+    let mut recipients = BTreeSet::new();
     for (index, recipient) in content.recipients.iter().enumerate() {
+        let mut say = |code, message| faults.push(Fault::body(format!("/recipients/{index}"), code, message));
         if !is_email(&recipient.0) {
-            faults.push(Fault::body(format!("/recipients/{index}"), "format", "This is not an email address."));
+            say("format", "This is not an email address.");
+        } else if !recipients.insert(email_key(&recipient.0)) {
+            say("repeated", "This address is there already.");
         }
     }
     faults.extend(present.into_iter().flat_map(|present| faults_of_change(content, present)));
