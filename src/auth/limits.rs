@@ -99,12 +99,7 @@ impl Limits {
         if !self.on {
             return Ok(None);
         }
-        // What the narrower one refuses uses nothing of the wider one up, which others share.
-        let limit = self.logins.admit(network, now)?;
-        if let Some(wide) = wide {
-            self.wide_logins.admit(wide, now)?;
-        }
-        Ok(Some(limit))
+        admit_both((&self.logins, network), (&self.wide_logins, wide), now).map(Some)
     }
 
     /// Admits a refresh from a network.
@@ -164,6 +159,20 @@ impl Rate {
         let remaining = (window - ahead - interval) / interval;
         Ok(RateLimit { policy: self.policy, remaining, reset_seconds: seconds(ahead + interval) })
     }
+}
+
+/// Admits something from a network and the wider one around it. What the narrower one refuses uses nothing of the wider
+/// one up, which others share.
+fn admit_both(
+    (narrow, network): (&Rate, LimitKey),
+    (wide, around): (&Rate, Option<LimitKey>),
+    now: Timestamp,
+) -> Result<RateLimit, Problem> {
+    let limit = narrow.admit(network, now)?;
+    if let Some(around) = around {
+        wide.admit(around, now)?;
+    }
+    Ok(limit)
 }
 
 /// The attempts of the last minutes by email.

@@ -64,25 +64,40 @@ impl ServerSecret {
     /// # Errors
     /// Where the system gives no random numbers.
     pub fn seal(&self, purpose: &str, bound_to: &[u8], plain: &[u8]) -> Result<Vec<u8>, String> {
-        let nonce = random_bytes::<NONCE_BYTES>()?;
-        let sealed = self.cipher(purpose).encrypt(&nonce.into(), Payload { msg: plain, aad: bound_to });
-        let sealed = sealed.map_err(|_| "encryption failed".to_owned())?;
-        Ok([nonce.as_slice(), &sealed].concat())
+        seal_with(&self.encryption_key(purpose), bound_to, plain)
     }
 
     /// Undoes [`ServerSecret::seal`]; `None` where it was sealed with another secret, for another purpose or
     /// bound to something else.
     pub fn unseal(&self, purpose: &str, bound_to: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-        self.cipher(purpose).decrypt(nonce.into(), Payload { msg: sealed, aad: bound_to }).ok()
+        unseal_with(&self.encryption_key(purpose), bound_to, sealed)
     }
 
-    fn cipher(&self, purpose: &str) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&self.keyed_hash("encryption", purpose.as_bytes()).into())
+    fn encryption_key(&self, purpose: &str) -> [u8; 32] {
+        self.keyed_hash("encryption", purpose.as_bytes())
     }
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+/// Encrypts with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under a random nonce, which is long enough never to meet
+/// another (192 bits) and stands before the rest; `bound_to` must be given again to decrypt.
+///
+/// # Errors
+/// Where the system gives no random numbers.
+pub(crate) fn seal_with(key: &[u8; 32], bound_to: &[u8], plain: &[u8]) -> Result<Vec<u8>, String> {
+    let nonce = random_bytes::<NONCE_BYTES>()?;
+    let sealed = XChaCha20Poly1305::new(key.into()).encrypt(&nonce.into(), Payload { msg: plain, aad: bound_to });
+    let sealed = sealed.map_err(|_| "encryption failed".to_owned())?;
+    Ok([nonce.as_slice(), &sealed].concat())
+}
+
+/// Undoes [`seal_with`]; `None` where it was sealed with another key, bound to something else, or altered.
+pub(crate) fn unseal_with(key: &[u8; 32], bound_to: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+    XChaCha20Poly1305::new(key.into()).decrypt(nonce.into(), Payload { msg: sealed, aad: bound_to }).ok()
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     // HMAC takes a key of any length.
     let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(key) else { return [0; 32] };
     mac.update(message);

@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use super::SubmissionId;
 use super::forms::store as forms;
 use super::store;
-use super::submissions::{SubmissionStatus, retention_days};
+use super::views::{SubmissionStatus, retention_days};
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::db::{Conn, Timestamp, Tx};
 use crate::http::Problem;

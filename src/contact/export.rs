@@ -17,7 +17,7 @@ use futures_util::stream::{self, Stream};
 use utoipa::ToSchema;
 
 use super::listing::ListSubmissions;
-use super::submissions::{ContactSubmission, Forms};
+use super::views::{ContactSubmission, Forms};
 use super::{SubmissionId, store};
 use crate::auth::{Actor, Caller, HandleSubmissions};
 use crate::db::list::Place;

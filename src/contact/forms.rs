@@ -3,36 +3,22 @@
 //! The form `default` is always there; it applies where none is named, or one that nobody has made. A consent text that
 //! may have been shown is evidence: it is never changed or taken away, a new version is added instead.
 
+mod managing;
 pub(super) mod store;
+mod visiting;
 
-use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::form_tokens;
-use crate::auth::{Caller, ManageForms};
 use crate::db::{Id, Timestamp};
-use crate::http::{
-    Created, Delivered, Draft, Drafted, Editable, IfMatch, ListOf, ListQuery, Managed, MergePatch, NoParameters,
-    Operations, Path, PathParameter, Problem, Query, Removed, Versioned, Warning, WriteOptions,
-};
-use crate::state::App;
-use crate::text::canonical_language;
+use crate::http::{Editable, Operations, Warning};
 
 /// The name of the form that is always there.
 pub(super) const DEFAULT: &str = "default";
 
 /// The operations of this part.
 pub(super) fn operations() -> Operations {
-    Operations::new()
-        .operation(__path_get_contact_form, get_contact_form)
-        .operation(__path_get_form_token, get_form_token)
-        .operation(__path_list_contact_forms, list_contact_forms)
-        .operation(__path_create_contact_form, create_contact_form)
-        .operation(__path_get_managed_contact_form, get_managed_contact_form)
-        .operation(__path_update_contact_form, update_contact_form)
-        .operation(__path_delete_contact_form, delete_contact_form)
+    Operations::new().merge(visiting::operations()).merge(managing::operations())
 }
 
 /// Marks the id of a contact form.
@@ -232,20 +218,6 @@ impl FormContent {
         };
         is_plain && self.redirect_origins.iter().any(is_of)
     }
-
-    /// What visitors see of it.
-    fn shown(&self, language: &str) -> Option<ContactForm> {
-        let consent = self.consent(language)?;
-        Some(ContactForm {
-            name: self.name.clone(),
-            fields: self.fields.clone(),
-            consent: ShownConsent {
-                version: consent.version.clone(),
-                language: consent.language.clone(),
-                text: consent.text.clone(),
-            },
-        })
-    }
 }
 
 impl Editable for FormContent {
@@ -268,217 +240,6 @@ pub(super) struct ManagedContactForm {
     pub saved_at: Timestamp,
     /// What should be looked at after this write; empty on reads.
     pub warnings: Vec<Warning>,
-}
-
-/// A contact form, as a visitor meets it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ContactForm {
-    /// What the form is called: send it as `form`.
-    #[schema(example = "sidebar")]
-    name: String,
-    /// The fields beside name, email, phone and message.
-    fields: Vec<FormField>,
-    /// What the visitor agrees to.
-    consent: ShownConsent,
-}
-
-/// The text that a visitor agrees to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ShownConsent {
-    /// Which version it is: send it as `consent_version`.
-    #[schema(example = "2026-11")]
-    version: String,
-    /// Its language.
-    #[schema(example = "en")]
-    language: String,
-    /// The text.
-    text: String,
-}
-
-/// The name of a form in a path.
-#[derive(Debug, Clone)]
-pub(super) struct FormName(String);
-
-impl PathParameter for FormName {
-    const DESCRIPTION: &'static str = "The name of the form.";
-
-    fn schema() -> Value {
-        json!({ "type": "string", "maxLength": 60, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "example": "default" })
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
-        (text.len() <= 60 && text.split('-').all(plain)).then(|| Self(text.to_owned()))
-    }
-}
-
-/// How a form is shown.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ShowForm {
-    /// The language of the consent text, a BCP 47 tag: the site's where it is left out, and whichever there is where
-    /// the text has neither.
-    #[param(min_length = 2, max_length = 35, pattern = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", example = "en")]
-    language: Option<String>,
-}
-
-/// Get a contact form
-///
-/// What a visitor is asked and agrees to. The form `default` is always there. Open to anyone.
-#[utoipa::path(get, path = "/api/v1/contact-forms/{form}", tag = "Contact")]
-pub(super) async fn get_contact_form(
-    app: Data<App>,
-    Path(FormName(name)): Path<FormName>,
-    Query(query): Query<ShowForm>,
-) -> Result<Delivered<ContactForm>, Problem> {
-    let language = query.language.map_or_else(|| app.config.language.clone(), |tag| canonical_language(&tag));
-    let read = move |conn: &mut _| {
-        let form = store::by_name(conn, &name)?.ok_or_else(no_such_form)?;
-        form.content.0.shown(&language).ok_or_else(|| Problem::internal("a contact form has no consent text"))
-    };
-    let (form, version) = app.read_public(read).await?;
-    Ok(app.delivered(form, version))
-}
-
-/// A token that says when a visitor was shown a form.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FormToken {
-    /// Send it as `form_token` with the message.
-    #[schema(example = "cdf_AAABmr2vL2AlbVb4bWyKX0bgn6cmuDMqU3pM2Wn4Wg")]
-    form_token: String,
-    /// Until when it is good; a message with an older one is suspected to be spam.
-    expires_at: Timestamp,
-}
-
-/// Get a form token
-///
-/// Fetch it when the page is shown, and send it with the message: it tells how long the visitor took, also where the
-/// page itself comes from a cache. A message without one is taken as well. Open to anyone.
-#[utoipa::path(get, path = "/api/v1/contact-forms/{form}/token", tag = "Contact")]
-pub(super) async fn get_form_token(
-    app: Data<App>,
-    Path(FormName(name)): Path<FormName>,
-    _query: Query<NoParameters>,
-) -> Result<Managed<FormToken>, Problem> {
-    app.db.read(move |conn| store::by_name(conn, &name)?.map(drop).ok_or_else(no_such_form)).await?;
-    let now = app.clock.now();
-    let form_token = form_tokens::issue(&app.secret, now).map_err(Problem::internal)?;
-    Ok(Managed::new(FormToken { form_token, expires_at: now.plus_seconds(form_tokens::LIFETIME_SECONDS) }))
-}
-
-fn no_such_form() -> Problem {
-    Problem::not_found().saying("There is no contact form of this name; the one that is always there is `default`.")
-}
-
-/// List contact forms
-///
-/// Every form, in the order of their names. For `admin`.
-#[utoipa::path(get, path = "/api/v1/manage/contact-forms", tag = "Contact")]
-pub(super) async fn list_contact_forms(
-    _caller: Caller<ManageForms>,
-    app: Data<App>,
-    query: ListQuery<NoParameters>,
-) -> Result<Managed<ListOf<ManagedContactForm>>, Problem> {
-    let (list, links) = app.db.read(move |conn| store::part(conn, &query)).await?;
-    Ok(Managed::new(list).with_links(links))
-}
-
-/// Get a contact form in management
-///
-/// One form by id, with the `ETag` that a change of it needs. For `admin`.
-#[utoipa::path(get, path = "/api/v1/manage/contact-forms/{id}", tag = "Contact")]
-pub(super) async fn get_managed_contact_form(
-    _caller: Caller<ManageForms>,
-    app: Data<App>,
-    Path(id): Path<ContactFormId>,
-    _query: Query<NoParameters>,
-) -> Result<Versioned<ManagedContactForm>, Problem> {
-    let row = app.db.read(move |conn| store::by_id(conn, id)?.ok_or_else(Problem::not_found)).await?;
-    let row_version = row.row_version;
-    Ok(Versioned::new(row.managed(Vec::new()), row_version))
-}
-
-/// Create a contact form
-///
-/// Visitors may use it at once. For `admin`.
-#[utoipa::path(
-    post, path = "/api/v1/manage/contact-forms", tag = "Contact",
-    responses((status = 409, description = "There is a form of this name; `holder` names it."))
-)]
-pub(super) async fn create_contact_form(
-    caller: Caller<ManageForms>,
-    app: Data<App>,
-    Query(options): Query<WriteOptions>,
-    draft: Draft<FormContent>,
-) -> Result<Created<ManagedContactForm>, Problem> {
-    let (who, now, id) = (caller.who(), app.clock.now(), ContactFormId::generate());
-    let form = app
-        .write(caller.actor(), options.validate_only, move |tx| {
-            let Drafted { content, warnings, .. } = draft.create(|content| Ok(store::faults(content, None)))?;
-            Ok(store::insert(tx, id, content, who, now)?.managed(warnings))
-        })
-        .await?;
-    let location = (!options.validate_only).then(|| format!("/api/v1/manage/contact-forms/{id}"));
-    Ok(Created::new(form, location, 1))
-}
-
-/// Change a contact form
-///
-/// A JSON Merge Patch (RFC 7396). Visitors see it at once; a new retention holds for what has come already, too. For
-/// `admin`.
-#[utoipa::path(
-    patch, path = "/api/v1/manage/contact-forms/{id}", tag = "Contact",
-    responses((status = 409, description = "There is a form of this name; `holder` names it."))
-)]
-pub(super) async fn update_contact_form(
-    caller: Caller<ManageForms>,
-    app: Data<App>,
-    Path(id): Path<ContactFormId>,
-    Query(options): Query<WriteOptions>,
-    if_match: IfMatch,
-    patch: MergePatch<FormContent>,
-) -> Result<Versioned<ManagedContactForm>, Problem> {
-    let (who, now) = (caller.who(), app.clock.now());
-    let (form, row_version) = app
-        .write(caller.actor(), options.validate_only, move |tx| {
-            let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
-            if_match.check(row.row_version)?;
-            let (seen_version, answer) = (row.row_version, row.clone().managed(Vec::new()));
-            let present = row.content.0.clone();
-            let Drafted { content, warnings, .. } =
-                patch.apply(&row.content.0, &answer, |content| Ok(store::faults(content, Some(&present))))?;
-            let row = store::save(tx, row, content, who, now)?;
-            let row_version = if options.validate_only { seen_version } else { row.row_version };
-            Ok((row.managed(warnings), row_version))
-        })
-        .await?;
-    Ok(Versioned::new(form, row_version))
-}
-
-/// Delete a contact form
-///
-/// From then on the form `default` applies where this one is named. For `admin`.
-#[utoipa::path(
-    delete, path = "/api/v1/manage/contact-forms/{id}", tag = "Contact",
-    responses((status = 409, description = "It is the form `default`, or messages that came by it are still there."))
-)]
-pub(super) async fn delete_contact_form(
-    caller: Caller<ManageForms>,
-    app: Data<App>,
-    Path(id): Path<ContactFormId>,
-    Query(options): Query<WriteOptions>,
-    if_match: IfMatch,
-) -> Result<Removed<ManagedContactForm>, Problem> {
-    let (who, now) = (caller.who(), app.clock.now());
-    let form = app
-        .write(caller.actor(), options.validate_only, move |tx| {
-            let row = store::by_id(tx, id)?.ok_or_else(Problem::not_found)?;
-            if_match.check(row.row_version)?;
-            store::remove(tx, &row, who, now)?;
-            Ok(row.managed(Vec::new()))
-        })
-        .await?;
-    Ok(if options.validate_only { Removed::Tried(form) } else { Removed::Done })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::message::{Checked, SubmissionBody};
 use super::personal::Personal;
 use super::spam::{self, Assessment, Signs, SpamReason};
 use super::store::{self, NewSubmission};
-use super::submissions::SubmissionStatus;
+use super::views::SubmissionStatus;
 use super::{SubmissionId, form_tokens, mailing, urgency};
 use crate::auth::address::Client;
 use crate::auth::limits::LimitKey;

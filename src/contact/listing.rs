@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use super::SubmissionId;
 use super::forms::ContactFormId;
 use super::store;
-use super::submissions::{ContactSubmissionSummary, Forms, SubmissionStatus};
+use super::views::{ContactSubmissionSummary, Forms, SubmissionStatus};
 use crate::auth::{Caller, HandleSubmissions, UserId};
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Timestamp};

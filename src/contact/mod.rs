@@ -23,6 +23,7 @@ mod store;
 mod submissions;
 mod urgency;
 mod verify;
+mod views;
 
 use crate::db::Id;
 use crate::http::Operations;

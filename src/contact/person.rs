@@ -11,7 +11,7 @@ use super::addresses::{email_key, is_email, phone, phone_key};
 use super::export::{Export, JsonExport, Source};
 use super::personal::Personal;
 use super::store::SubmissionRow;
-use super::submissions::{ContactSubmission, ContactSubmissionSummary, Forms};
+use super::views::{ContactSubmission, ContactSubmissionSummary, Forms};
 use super::{SubmissionId, erasure, store};
 use crate::auth::{Actor, Caller, HandleSubmissions, UserId};
 use crate::db::{Conn, Id, Timestamp, Tx};

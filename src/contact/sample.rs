@@ -4,7 +4,7 @@ use super::forms::store as forms;
 use super::message::SubmissionBody;
 use super::spam::SpamReason;
 use super::store::{self, NewSubmission};
-use super::submissions::SubmissionStatus;
+use super::views::SubmissionStatus;
 use super::{SubmissionId, mailing};
 use crate::http::Problem;
 use crate::state::App;

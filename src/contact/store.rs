@@ -12,7 +12,7 @@ use super::forms::ContactFormId;
 use super::message::Words;
 use super::personal::Personal;
 use super::spam::SpamReason;
-use super::submissions::SubmissionStatus;
+use super::views::SubmissionStatus;
 use crate::auth::UserId;
 use crate::changes::{Event, SubjectKind, Who, record};
 use crate::db::{Conn, Document, Timestamp, Tx};

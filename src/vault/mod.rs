@@ -16,19 +16,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chacha20poly1305::XChaCha20Poly1305;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretBox};
-use sha2::Sha256;
 
 pub(crate) use self::escrow::{export, import};
 pub use self::files::KeyDirError;
 use self::files::{KeyDir, MonthKeyId};
-use crate::auth::secrets::random_bytes;
+use crate::auth::secrets::{hmac, random_bytes, seal_with, unseal_with};
 use crate::db::Timestamp;
 
-const NONCE_BYTES: usize = 24;
 /// How long a blind token is, in bytes: short enough for an index, too long to meet another by chance.
 const TOKEN_BYTES: usize = 16;
 
@@ -275,33 +270,17 @@ impl Envelope {
     }
 }
 
-/// Encrypts under a random nonce, which is long enough never to meet another (192 bits).
 fn seal(key: &Key, bound_to: &[u8], plain: &[u8]) -> Result<Vec<u8>, String> {
-    let nonce = random_bytes::<NONCE_BYTES>()?;
-    let sealed = cipher(key).encrypt(&nonce.into(), Payload { msg: plain, aad: bound_to });
-    let sealed = sealed.map_err(|_| "encryption failed".to_owned())?;
-    Ok([nonce.as_slice(), &sealed].concat())
+    seal_with(key.expose_secret(), bound_to, plain)
 }
 
 fn unseal(key: &Key, bound_to: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-    cipher(key).decrypt(nonce.into(), Payload { msg: sealed, aad: bound_to }).ok()
-}
-
-fn cipher(key: &Key) -> XChaCha20Poly1305 {
-    XChaCha20Poly1305::new(key.expose_secret().into())
+    unseal_with(key.expose_secret(), bound_to, sealed)
 }
 
 /// A key for one purpose.
 fn derived(key: &Key, purpose: &[u8]) -> Key {
     Key::new(Box::new(hmac(key.expose_secret(), purpose)))
-}
-
-fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    // HMAC takes a key of any length.
-    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(key) else { return [0; 32] };
-    mac.update(message);
-    mac.finalize().into_bytes().into()
 }
 
 /// Several fields in one, each with its length, so that no two lists look alike.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use super::{LimitKey, Rate, make_room};
+use super::{LimitKey, Rate, admit_both, make_room};
 use crate::db::Timestamp;
 use crate::http::{Problem, RateLimit, RatePolicy};
 
@@ -61,12 +61,7 @@ impl FloodLimits {
         if !self.on {
             return Ok(None);
         }
-        // What the narrower one refuses uses nothing of the wider one up, which others share.
-        let limit = self.most.admit(network, now)?;
-        if let Some(wide) = wide {
-            self.wide_most.admit(wide, now)?;
-        }
-        Ok(Some(limit))
+        admit_both((&self.most, network), (&self.wide_most, wide), now).map(Some)
     }
 
     /// Counts a message that is right, and says whether there were too many to believe in all of them.
