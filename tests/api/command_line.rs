@@ -413,6 +413,15 @@ fn the_sample_content_is_added_once() {
     assert!(names.len() == 8 && names.contains(&"Abused Substances"), "{names:?}");
     assert!(server.get("/api/v1/site")["name"].as_str().is_some_and(|name| !name.is_empty()));
     let number = articles.len();
+    // Invented messages, and somebody who reads them.
+    assert!(server.greeting.contains("intake@example.org"), "{}", server.greeting);
+    let token = authorization(&server.token("intake@example.org", &password));
+    for (query, expected) in [("", 3), ("?status=spam", 1)] {
+        let path = format!("/api/v1/manage/contact-submissions{query}");
+        let (status, answer) = server.request_with(&token, "GET", &path, None);
+        let list: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((status, list["items"].as_array().unwrap().len()), (200, expected), "{answer}");
+    }
     drop(server);
     let again = Server::start(dir.path(), &["--demo"]);
     assert!(again.greeting.contains("already"), "{}", again.greeting);
