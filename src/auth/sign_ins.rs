@@ -127,7 +127,9 @@ pub(super) async fn standing(app: &App, id: SignInId, user: UserId, now: Timesta
 fn note_use(app: &App, id: SignInId, now: Timestamp) {
     let db = app.db.clone();
     actix_web::rt::spawn(async move {
-        let row = sign_ins::table.find(id).filter(sign_ins::last_used_at.lt(now));
+        // Asked once more: another request may have noted it meanwhile.
+        let due = sign_ins::last_used_at.le(now.plus_seconds(-USE_SECONDS));
+        let row = sign_ins::table.find(id).filter(due);
         let noted = db.write(move |tx| {
             diesel::update(row).set(sign_ins::last_used_at.eq(now)).execute(&mut **tx)?;
             Ok::<_, Problem>(())
