@@ -61,6 +61,8 @@ pub(crate) fn destroy(file: &Path) -> std::io::Result<()> {
 /// Makes the name of a file, or that it has gone, outlast a power cut.
 fn sync_dir_of(file: &Path) -> std::io::Result<()> {
     match file.parent() {
+        // A bare name lies in the present directory.
+        Some(dir) if dir.as_os_str().is_empty() => fs::File::open(".")?.sync_all(),
         Some(dir) => fs::File::open(dir)?.sync_all(),
         None => Ok(()),
     }

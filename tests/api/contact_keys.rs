@@ -75,8 +75,8 @@ fn a_missing_or_wrong_key_is_a_clear_refusal_and_escrow_brings_it_back() {
     assert!(create_account(dir.path(), INTAKE, "intake").status.success());
     let server = Server::start(dir.path(), &[]);
     let id = send(&server, &message());
-    let escrow = dir.path().join("escrow.json");
-    let path = escrow.to_str().unwrap();
+    // A bare name, as people type it.
+    let path = "escrow.json";
     let passphrase = "a passphrase for many years\n";
     let export = ["keys", "export", "--contact", "--passphrase-stdin", path];
     let short = run_with_input(dir.path(), &export, "short\n");
