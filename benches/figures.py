@@ -37,7 +37,9 @@ class Server:
         self.data_dir = data_dir
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0", "--workers", "1", *arguments],
+            [PROGRAM, "serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0", "--workers", "1",
+             # What is measured is the work, not what is kept of it.
+             "--cache-bytes", "0", *arguments],
             stderr=subprocess.PIPE, text=True)
         # Also where the measurement fails.
         atexit.register(self.process.kill)

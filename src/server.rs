@@ -21,8 +21,9 @@ use crate::changes::AnonymousEvents;
 use crate::compute::{Pool, half_of_the_processors};
 use crate::config::Config;
 use crate::db::Db;
-use crate::http::api::Surface;
-use crate::http::{Operations, Problem, edge, openapi};
+use crate::http::answer_cache::AnswerCache;
+use crate::http::api::{Before, Surface};
+use crate::http::{Operations, Problem, answer_cache, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
 use crate::state::{App, Clock};
@@ -108,6 +109,7 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
         secret: ServerSecret::open(&config.key_dir)?,
         limits: Limits::new(config.rate_limits),
         floods,
+        answers: AnswerCache::new(config.cache_bytes),
         vault,
         mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
         anonymous: AnonymousEvents::default(),
@@ -160,13 +162,14 @@ pub fn start(app: App) -> Result<Running, String> {
 }
 
 fn register(operations: &Operations, config: &mut web::ServiceConfig, origins: &[String]) {
-    for (resource, surface, is_repeatable) in operations.resources() {
+    for (resource, surface, before) in operations.resources() {
         // The outermost comes last.
-        if is_repeatable {
-            config.service(resource.wrap(from_fn(idempotency::pass)).wrap(cors(surface, origins)));
-        } else {
-            config.service(resource.wrap(cors(surface, origins)));
-        }
+        let cors = cors(surface, origins);
+        match before {
+            Before::Idempotency => config.service(resource.wrap(from_fn(idempotency::pass)).wrap(cors)),
+            Before::AnswerCache => config.service(resource.wrap(from_fn(answer_cache::pass)).wrap(cors)),
+            Before::Nothing => config.service(resource.wrap(cors)),
+        };
     }
 }
 

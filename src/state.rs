@@ -16,6 +16,7 @@ pub use crate::clock::Clock;
 use crate::compute::Pool;
 use crate::config::Config;
 use crate::db::{Conn, ContentVersion, Db, Tx};
+use crate::http::answer_cache::AnswerCache;
 use crate::http::{CachePolicy, Delivered, DeliveredText, Problem};
 use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
@@ -42,6 +43,8 @@ pub struct App {
     pub limits: Limits,
     /// The limits of what anyone may send.
     pub floods: FloodLimits,
+    /// Delivery answers that are kept.
+    pub answers: AnswerCache,
     /// Seals what is most private.
     pub vault: Vault,
     /// What anonymous callers did and the audit trail does not know yet.

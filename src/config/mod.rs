@@ -127,6 +127,8 @@ pub struct Config {
     pub contact_most: i64,
     /// The page where intake reads messages, which notices link to.
     pub inbox_url: String,
+    /// How many bytes of delivery answers are kept; 0 for none.
+    pub cache_bytes: u64,
     /// For how many seconds delivery answers are fresh.
     pub cache_max_age: u32,
     /// Threads that answer requests.
@@ -205,15 +207,14 @@ impl Config {
             review_days: source.read("COPYDESK_REVIEW_DAYS", |text| in_range(text, 1, 36_500))?.unwrap_or(730),
             most_revisions: source.most_revisions()?,
             country: source.read("COPYDESK_COUNTRY", |text| text.parse().ok())?.unwrap_or(country::US),
-            contact_suspicious: source
-                .read("COPYDESK_CONTACT_SUSPECT_PER_MINUTE", |text| in_range(text, 1, 10_000))?
-                .unwrap_or(5),
-            contact_most: source
-                .read("COPYDESK_CONTACT_MOST_PER_MINUTE", |text| in_range(text, 1, 10_000))?
-                .unwrap_or(30),
+            contact_suspicious: source.per_minute("COPYDESK_CONTACT_SUSPECT_PER_MINUTE", 5)?,
+            contact_most: source.per_minute("COPYDESK_CONTACT_MOST_PER_MINUTE", 30)?,
             inbox_url: source
                 .read("COPYDESK_INBOX_URL", base_url)?
                 .unwrap_or_else(|| format!("{public_url}/api/v1/manage/contact-submissions")),
+            cache_bytes: source
+                .read("COPYDESK_CACHE_BYTES", |text| in_range(text, 0, 1 << 40))?
+                .unwrap_or(64 * 1024 * 1024),
             cache_max_age: source.read("COPYDESK_CACHE_MAX_AGE", |text| in_range(text, 0, 86_400))?.unwrap_or(0),
             workers: source
                 .read("COPYDESK_WORKERS", |text| in_range(text, 1, 64))?
@@ -278,6 +279,10 @@ impl Source<'_> {
             unused_minutes: minutes("UNUSED_MINUTES")?.unwrap_or(default.0),
             lifetime_minutes: minutes("LIFETIME_MINUTES")?.unwrap_or(default.1),
         })
+    }
+
+    fn per_minute(&self, variable: &str, default: i64) -> Result<i64, InvalidSetting> {
+        Ok(self.read(variable, |text| in_range(text, 1, 10_000))?.unwrap_or(default))
     }
 
     fn most_revisions(&self) -> Result<Option<u32>, InvalidSetting> {

@@ -269,6 +269,14 @@ pub static SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        variable: "COPYDESK_CACHE_BYTES",
+        flag: "cache-bytes",
+        help: "How much memory finished delivery answers may take, in bytes; 0 keeps none",
+        default: "67108864",
+        allowed: "whole bytes from 0 to 1099511627776",
+        secret: false,
+    },
+    Setting {
         variable: "COPYDESK_CACHE_MAX_AGE",
         flag: "cache-max-age",
         help: "For how many seconds caches may hold delivery answers without asking",

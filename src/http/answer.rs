@@ -1,6 +1,7 @@
 //! What handlers answer: delivery that caches may hold, and management that they may never hold.
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
@@ -12,9 +13,10 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::api::{Description, Input, Output};
-use super::conditional::{content_tag, is_not_modified, version_tag};
+use super::conditional::version_tag;
 use super::draft::Warning;
 use super::problem::{Fault, Problem, UNSAFE_CONTENT};
+use super::representation::Representation;
 use crate::db::{ContentVersion, Timestamp};
 
 static CONTENT_VERSION: HeaderName = HeaderName::from_static("content-version");
@@ -25,6 +27,13 @@ static LINK: HeaderName = header::LINK;
 pub struct CachePolicy {
     /// For how many seconds an answer is fresh.
     pub max_age: u32,
+}
+
+impl CachePolicy {
+    /// The value of `Cache-Control`.
+    pub fn header(self) -> String {
+        format!("public, max-age={}, must-revalidate", self.max_age)
+    }
 }
 
 /// A public answer, stamped with the state that it shows.
@@ -69,16 +78,11 @@ impl<T: Serialize> Responder for Delivered<T> {
 
 impl Delivered<()> {
     fn respond_with(self, req: &HttpRequest, content_type: &'static str, bytes: Vec<u8>) -> HttpResponse<BoxBody> {
-        let tag = content_tag(&bytes);
-        let unchanged = is_not_modified(req.headers(), &tag, self.version.changed_at, self.now);
-        let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-        let mut response = HttpResponse::build(status);
-        cache_headers(&mut response, self.version, self.policy);
-        response.insert_header((header::ETAG, tag));
-        if let Some(links) = self.links.filter(|_| !unchanged) {
-            response.insert_header((LINK.clone(), links));
-        }
-        if unchanged { response.finish() } else { response.content_type(content_type).body(bytes) }
+        let finished = Arc::new(Representation::new(content_type, bytes, self.version, self.policy, self.links));
+        let mut response = finished.answer(req.headers(), self.now);
+        // For the cache, which is outside of this.
+        response.extensions_mut().insert(finished);
+        response
     }
 }
 
@@ -188,7 +192,7 @@ impl<T: Serialize + ToSchema> Output for Resolved<T> {
 /// The headers that say what a cache may do with a delivery answer and which state it shows.
 pub fn cache_headers(response: &mut HttpResponseBuilder, version: ContentVersion, policy: CachePolicy) {
     response
-        .insert_header((header::CACHE_CONTROL, format!("public, max-age={}, must-revalidate", policy.max_age)))
+        .insert_header((header::CACHE_CONTROL, policy.header()))
         .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header((header::LAST_MODIFIED, version.changed_at.http_date()))
         .insert_header((CONTENT_VERSION.clone(), version.number.to_string()));
@@ -205,6 +209,8 @@ impl<T: Serialize + ToSchema> Output for Delivered<T> {
             description.header(status, "Cache-Control", "How long the answer is fresh.");
             description.header(status, "Content-Version", "Counts the changes of what is public.");
         }
+        let coding = "`br` or `gzip`, as `Accept-Encoding` asks for; absent where the answer is sent as it is.";
+        description.optional_header("200", "Content-Encoding", coding);
         describe_links(description);
         for (name, text) in [
             (

@@ -306,6 +306,17 @@ pub enum Surface {
     Private,
 }
 
+/// What a request passes before the handlers of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// What knows a request again by its `Idempotency-Key`.
+    Idempotency,
+    /// The answers that are kept.
+    AnswerCache,
+}
+
 struct Operation {
     method: Method,
     path: String,
@@ -361,15 +372,20 @@ impl Operations {
         self
     }
 
-    /// One resource for each path, who may read its answers, and whether it takes an `Idempotency-Key`.
-    pub fn resources(&self) -> Vec<(Resource, Surface, bool)> {
+    /// One resource for each path, who may read its answers, and what stands before it.
+    pub fn resources(&self) -> Vec<(Resource, Surface, Before)> {
         let mut paths: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
         for operation in &self.operations {
             paths.entry(&operation.path).or_default().push(operation);
         }
         let resource = |(path, operations): (&str, Vec<&Operation>)| {
             let is_repeatable = operations.iter().any(|operation| is_repeatable(&operation.method, path));
-            (resource(path, &operations), surface(path), is_repeatable)
+            let before = match is_repeatable {
+                true => Before::Idempotency,
+                false if is_delivery(path) => Before::AnswerCache,
+                false => Before::Nothing,
+            };
+            (resource(path, &operations), surface(path), before)
         };
         paths.into_iter().map(resource).collect()
     }
@@ -489,6 +505,14 @@ fn method(methods: &[HttpMethod]) -> Method {
         Some(HttpMethod::Delete) => Method::DELETE,
         _ => Method::GET,
     }
+}
+
+/// Whether an address answers what is public, for everybody alike.
+fn is_delivery(path: &str) -> bool {
+    let others = ["/api/v1/previews/", "/api/v1/contact-submissions", "/api/v1/contact-forms/{form}/token"];
+    path.starts_with("/api/v1/")
+        && surface(path) == Surface::Public
+        && !others.into_iter().any(|other| path.starts_with(other))
 }
 
 /// Who may read the answers of an address from another origin.

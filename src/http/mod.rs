@@ -2,6 +2,7 @@
 //! conditional requests, and the edge that every request and answer passes.
 
 pub mod answer;
+pub mod answer_cache;
 pub mod api;
 pub mod body;
 pub mod conditional;
@@ -15,6 +16,7 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;
+pub mod representation;
 pub mod schema;
 
 pub use self::answer::{

@@ -223,10 +223,22 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The body without its content coding.
+    pub(crate) fn decoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.find_header("content-encoding") {
+            Some("br") => drop(brotli::Decompressor::new(self.body.as_slice(), 4096).read_to_end(&mut bytes).unwrap()),
+            Some("gzip") => drop(flate2::read::GzDecoder::new(self.body.as_slice()).read_to_end(&mut bytes).unwrap()),
+            None => bytes.clone_from(&self.body),
+            Some(other) => panic!("{}: an unknown coding {other}", self.asked),
+        }
+        bytes
+    }
+
     /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
+        serde_json::from_slice(&self.decoded()).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
     }
 
     /// A header that the answer has.

@@ -17,6 +17,7 @@ mod mailbox;
 mod steps;
 
 mod accounts;
+mod answer_cache;
 mod api_keys;
 mod articles;
 mod bulk;

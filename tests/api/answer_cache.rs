@@ -1,0 +1,263 @@
+//! The answer cache: only ever faster, never different. Content codings, and the same answers with and without it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use copydesk::auth::Role;
+use serde_json::{Value, json};
+
+use crate::client::{Client, Response};
+use crate::harness::TestServer;
+use crate::steps::at_once;
+
+const MANAGED: &str = "/api/v1/manage/articles";
+
+fn title_of(article: &Response) -> String {
+    article.json()["title"].as_str().unwrap().to_owned()
+}
+
+/// Publishes an article with a body of some length; gives its path in management.
+fn published(editor: &Client, slug: &str) -> String {
+    let draft = json!({ "title": slug, "slug": slug, "body_markdown": "Words that repeat themselves. ".repeat(200) });
+    let made = editor.post(MANAGED, &draft).expect(201);
+    let path = made.header("location").to_owned();
+    editor.post(&format!("{path}/publish"), &json!({ "revision": 1 })).expect(200);
+    path
+}
+
+fn accepting(client: &Client, path: &str, codings: &str) -> Response {
+    client.request("GET", path).header("accept-encoding", codings).send()
+}
+
+#[test]
+fn each_content_coding_has_the_same_words_and_a_tag_of_its_own() {
+    let server = TestServer::start();
+    published(&server.signed_in(Role::Editor), "long");
+    let anyone = server.anonymous();
+    let path = "/api/v1/articles/long";
+    let plain = anyone.get(path).expect(200);
+    assert_eq!(plain.find_header("content-encoding"), None);
+    let mut tags = vec![plain.etag().to_owned()];
+    // Twice: made and kept.
+    for _ in 0..2 {
+        for (accept, coding) in [("gzip, deflate, br", "br"), ("gzip", "gzip")] {
+            let answer = accepting(&anyone, path, accept).expect(200);
+            assert_eq!(answer.header("content-encoding"), coding);
+            assert_eq!(answer.header("vary"), "Accept-Encoding");
+            assert!(answer.body.len() * 3 < plain.body.len(), "{} of {}", answer.body.len(), plain.body.len());
+            assert_eq!(answer.decoded(), plain.body);
+            tags.push(answer.etag().to_owned());
+            let head = anyone.request("HEAD", path).header("accept-encoding", accept).send().expect(200);
+            assert_eq!((head.etag(), head.header("content-encoding")), (answer.etag(), coding));
+            let again = anyone.request("GET", path).header("accept-encoding", accept);
+            again.header("if-none-match", &format!("\"other\", W/{}", answer.etag())).send().expect(304);
+            let other = anyone.request("GET", path).header("accept-encoding", accept);
+            other.header("if-none-match", plain.etag()).send().expect(200);
+        }
+    }
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 3);
+    let small = accepting(&anyone, "/api/v1/tags", "br").expect(200);
+    assert_eq!(small.find_header("content-encoding"), None, "what is small is sent as it is");
+}
+
+#[test]
+fn after_an_acknowledgement_nobody_reads_the_state_before() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let path = published(&editor, "changing");
+    for number in 0..50 {
+        let title = format!("Title {number}");
+        let saved = editor.patch(&path, "*", &json!({ "title": title })).expect(200).json();
+        assert_ne!(title_of(&anyone.get("/api/v1/articles/changing")), title, "it is not public yet");
+        editor.post(&format!("{path}/publish"), &json!({ "revision": saved["revision"] })).expect(200);
+        assert_eq!(title_of(&anyone.get("/api/v1/articles/changing")), title);
+        let list = anyone.get("/api/v1/articles").expect(200).json();
+        assert_eq!(list["items"][0]["title"], title);
+    }
+    editor.post(&format!("{path}/unpublish"), &json!({})).expect(200);
+    anyone.get("/api/v1/articles/changing").refused(410, "gone");
+    assert_eq!(anyone.get("/api/v1/articles").expect(200).json()["items"], json!([]));
+}
+
+#[test]
+fn what_is_scheduled_comes_out_of_a_warm_cache_at_its_time() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let made = editor.post(MANAGED, &json!({ "title": "Later", "slug": "later" })).expect(201);
+    let at = server.app.clock.now().plus_seconds(60);
+    let path = format!("{}/publish", made.header("location"));
+    editor.post(&path, &json!({ "revision": 1, "publish_at": at })).expect(200);
+    let shown = || anyone.get("/api/v1/articles").expect(200).json()["items"].as_array().unwrap().len();
+    assert_eq!((shown(), shown()), (0, 0));
+    server.app.clock.advance(Duration::from_secs(61));
+    assert_eq!((shown(), shown()), (1, 1));
+}
+
+#[test]
+fn refusals_fill_nothing_and_many_who_miss_at_once_wait_for_one() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    published(&editor, "asked-for");
+    for path in ["/api/v1/articles/none", "/api/v1/articles?nonsense=1", "/api/v1/resolve?path=/none", "/api/v1/none"] {
+        assert!(anyone.get(path).status >= 400);
+    }
+    let long = format!("/api/v1/articles?tag={}", "x".repeat(2000));
+    assert!([200, 400].contains(&anyone.get(&long).status));
+    assert_eq!((server.app.answers.len(), server.app.answers.made()), (0, 0));
+    let answers = at_once(64, |_| anyone.get("/api/v1/articles/asked-for").expect(200).body);
+    assert!(answers.windows(2).all(|two| two[0] == two[1]));
+    assert_eq!(server.app.answers.made(), 1, "one query for all of them");
+    assert_eq!(at_once(64, |_| anyone.get("/api/v1/articles/none").status), [404; 64]);
+    assert_eq!(server.app.answers.len(), 1);
+}
+
+/// All that a client can see of an answer, but for what differs with each request.
+fn seen(answer: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    // The last is a set that each server writes in an order of its own.
+    let of_request = ["date", "x-request-id", "access-control-expose-headers"];
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !of_request.contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.sort();
+    let body = if answer.status < 400 { answer.body.clone() } else { Vec::new() };
+    (answer.status, headers, body)
+}
+
+/// Numbers that follow no pattern, the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % sides as u64).unwrap()
+    }
+}
+
+/// One step of somebody who writes.
+fn step(dice: &mut Dice, server: &TestServer, twin: &TestServer, editor: &Client, articles: &[String], people: &str) {
+    let path = &articles[dice.roll(articles.len())];
+    match dice.roll(7) {
+        0 => drop(editor.patch(path, "*", &json!({ "title": format!("Title {}", dice.roll(1000)) }))),
+        1 | 2 => {
+            let revision = editor.get(path).json()["revision"].clone();
+            drop(editor.post(&format!("{path}/publish"), &json!({ "revision": revision, "schedule": "cancel" })));
+        }
+        3 => drop(editor.post(&format!("{path}/unpublish"), &json!({}))),
+        4 => {
+            let revision = editor.get(path).json()["revision"].clone();
+            let at = server.app.clock.now().plus_seconds(i64::try_from(dice.roll(90)).unwrap() + 1);
+            let body = json!({ "revision": revision, "publish_at": at, "schedule": "cancel" });
+            drop(editor.post(&format!("{path}/publish"), &body));
+        }
+        5 => drop(editor.patch(people, "*", &json!({ "name": format!("Name {}", dice.roll(1000)) }))),
+        _ => {
+            let by = Duration::from_secs(dice.roll(40) as u64);
+            server.app.clock.advance(by);
+            twin.app.clock.advance(by);
+        }
+    }
+}
+
+#[test]
+fn with_and_without_the_cache_everybody_reads_the_same() {
+    let server = TestServer::start();
+    let mut config = server.app.config.clone();
+    config.cache_bytes = 0;
+    let twin = TestServer::start_in(tempfile::tempdir().unwrap(), config);
+    // The twin is behind, so that it brings nothing out by itself: one program writes to a database.
+    server.app.clock.advance(Duration::from_mins(1));
+    let editor = server.signed_in(Role::Editor);
+    let person = editor.post("/api/v1/manage/authors", &json!({ "name": "Maya" })).expect(201);
+    let people = person.header("location").to_owned();
+    let articles: Vec<String> = (0..6)
+        .map(|number| {
+            let slug = format!("article-{number}");
+            let draft = json!({
+                "title": slug, "slug": slug, "authors": ["maya"], "tags": ["a", "b"],
+                "body_markdown": "Some words. ".repeat(100),
+            });
+            editor.post(MANAGED, &draft).expect(201).header("location").to_owned()
+        })
+        .collect();
+    let reads = [
+        "/api/v1/articles",
+        "/api/v1/articles?limit=2&sort=title",
+        "/api/v1/articles?page=1&tag=a",
+        "/api/v1/articles/article-0",
+        "/api/v1/articles/article-1?include=sections",
+        "/api/v1/articles/article-2/related",
+        "/api/v1/authors",
+        "/api/v1/authors/maya",
+        "/api/v1/tags",
+        "/api/v1/redirects",
+    ];
+    let (cached, uncached, mut dice) = (server.anonymous(), twin.anonymous(), Dice(7));
+    // The token of the editor ends before the steps do.
+    for round in 0..40 {
+        let editor = server.signed_in(Role::Editor);
+        for _ in 0..5 {
+            step(&mut dice, &server, &twin, &editor, &articles, &people);
+            for _ in 0..4 {
+                let path = reads[dice.roll(reads.len())];
+                let codings = ["", "gzip", "br"][dice.roll(3)];
+                let (one, other) = (accepting(&cached, path, codings), accepting(&uncached, path, codings));
+                assert_eq!(seen(&one), seen(&other), "round {round}: {path} {codings}");
+            }
+        }
+    }
+    assert!(server.app.answers.made() > 0 && twin.app.answers.is_empty());
+}
+
+const WRITERS: usize = 4;
+const READERS: usize = 8;
+const WRITES: usize = 40;
+
+#[test]
+fn many_who_write_and_many_who_read_meet_no_answer_that_is_older_than_its_acknowledgement() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let slugs: Vec<String> = (0..WRITERS).map(|number| format!("own-{number}")).collect();
+    let paths: Vec<String> = slugs.iter().map(|slug| published(&editor, slug)).collect();
+    let (acknowledged, over): (Vec<AtomicUsize>, _) =
+        ((0..WRITERS).map(|_| AtomicUsize::new(0)).collect(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                let anyone = server.anonymous();
+                while !over.load(Ordering::SeqCst) {
+                    for (slug, known) in slugs.iter().zip(&acknowledged) {
+                        let least = known.load(Ordering::SeqCst);
+                        let title = title_of(&anyone.get(&format!("/api/v1/articles/{slug}")).expect(200));
+                        let shown: usize = title.parse().unwrap_or_default();
+                        assert!(shown >= least, "{slug}: {shown} after {least} was acknowledged");
+                    }
+                }
+            });
+        }
+        let writing: Vec<_> = (0..WRITERS)
+            .map(|number| {
+                let (editor, path, known) = (editor.clone(), &paths[number], &acknowledged[number]);
+                scope.spawn(move || {
+                    for write in 1..=WRITES {
+                        let change = json!({ "title": write.to_string() });
+                        let saved: Value = editor.patch(path, "*", &change).expect(200).json();
+                        let body = json!({ "revision": saved["revision"] });
+                        editor.post(&format!("{path}/publish"), &body).expect(200);
+                        known.store(write, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        for one in writing {
+            one.join().unwrap();
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    assert!(server.app.answers.made() > 0);
+}
