@@ -228,6 +228,8 @@ pub(super) async fn delete_contact_submission(
     if options.validate_only {
         return Ok(Removed::Tried(summary));
     }
-    erasure::finish(&app).await;
+    // A task of its own: it is brought to its end also where the client does not wait for it.
+    let finished = actix_web::rt::spawn(async move { erasure::finish(&app).await });
+    finished.await.map_err(Problem::internal)?;
     Ok(Removed::Done)
 }

@@ -432,7 +432,7 @@ fn the_time_of_a_state_never_goes_back() {
     // As if the clock were set back by an hour.
     server.write(|conn| {
         diesel::RunQueryDsl::execute(
-            diesel::sql_query("UPDATE content_version SET changed_at = changed_at + 3600000"),
+            diesel::sql_query("UPDATE content_version SET version = version + 1, changed_at = changed_at + 3600000"),
             conn,
         )
     });

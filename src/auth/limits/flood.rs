@@ -92,7 +92,8 @@ impl FloodLimits {
 
     /// Remembers the text of a form, for visitors that are refused before anything is read.
     pub fn remember_fallback_text(&self, text: &str) {
-        if *self.fallback_text.read().unwrap_or_else(PoisonError::into_inner) != text {
+        // A form without one must not silence the others.
+        if !text.is_empty() && *self.fallback_text.read().unwrap_or_else(PoisonError::into_inner) != text {
             text.clone_into(&mut self.fallback_text.write().unwrap_or_else(PoisonError::into_inner));
         }
     }
