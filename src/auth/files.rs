@@ -4,6 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+/// The ending of a file while it is destroyed.
+pub(crate) const DOOMED: &str = "destroyed";
+/// The ending of a file before it takes the place of the present one.
+pub(crate) const FRESH: &str = "new";
+
 /// Makes a directory that only its owner may enter. One that is there already is whoever made it's business: the
 /// files in it are private anyway.
 ///
@@ -35,7 +40,7 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// Puts a file for its owner alone in the place of the present one: at any moment there is the old or the
 /// new one, whole, also after a power cut.
 pub(crate) fn replace_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let fresh = file.with_extension("new");
+    let fresh = file.with_extension(FRESH);
     // What an interrupted attempt left.
     drop(fs::remove_file(&fresh));
     write_private(&fresh, bytes)?;
@@ -44,13 +49,13 @@ pub(crate) fn replace_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> 
 }
 
 /// Deletes a file for good, as far as its file system lets that be: it is overwritten before its name goes. Whatever
-/// interrupts it, a file of this name is whole or not there.
+/// interrupts it, a file of this name is whole or not there; one that can't be overwritten keeps its name.
 pub(crate) fn destroy(file: &Path) -> std::io::Result<()> {
-    let doomed = file.with_extension("destroyed");
+    let mut handle = fs::OpenOptions::new().write(true).open(file)?;
+    let doomed = file.with_extension(DOOMED);
     if file != doomed {
         fs::rename(file, &doomed)?;
     }
-    let mut handle = fs::OpenOptions::new().write(true).open(&doomed)?;
     let length = usize::try_from(handle.metadata()?.len()).unwrap_or_default();
     handle.write_all(&vec![0; length])?;
     handle.sync_all()?;

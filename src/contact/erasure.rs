@@ -3,7 +3,8 @@
 //!
 //! A handler may vanish with its client after its commit, and a reader may keep the WAL from being emptied: what is left
 //! to do is done by the clock then. Only keys that this database has sealed with are its to destroy: another database
-//! with the same key directory, or an older copy of this one, must not make the others void.
+//! with the same key directory keeps its own. A copy of this database has the same keys, though, and whichever of the two
+//! erases first makes them void for both: copies need a key directory each.
 
 use std::time::Duration;
 
@@ -60,20 +61,15 @@ pub(crate) async fn finish(app: &App) -> Finished {
 pub(crate) async fn finish_once(app: &App) -> Finished {
     // One at a time, so that each says truly what it did.
     let _turn = app.finishing.lock().await;
-    let mut finished = Finished { wal_emptied: empty_wal(app).await, ..Finished::default() };
-    let late_before = app.vault.take_late();
-    match destroy_unused_keys(app).await {
-        Ok(destroyed) => finished.keys_destroyed = destroyed,
-        Err(error) => {
-            tracing::error!(%error, "a month key could not be destroyed; it is tried again");
-            app.vault.say_late();
-        }
-    }
-    if !finished.keys_destroyed.is_empty() || late_before {
-        finished.wal_emptied = empty_wal(app).await;
-    }
-    finished.is_late = app.vault.is_late();
-    finished
+    // Until it is done it is to be done, whatever interrupts it.
+    let late_before = app.vault.is_late();
+    app.vault.set_late(true);
+    let wal_emptied = empty_wal(app).await;
+    let (keys_destroyed, is_late) = destroy_unused_keys(app).await;
+    let has_written = !keys_destroyed.is_empty() || late_before;
+    let wal_emptied = if has_written { empty_wal(app).await } else { wal_emptied };
+    app.vault.set_late(is_late);
+    Finished { wal_emptied, keys_destroyed, is_late }
 }
 
 async fn empty_wal(app: &App) -> bool {
@@ -84,27 +80,58 @@ async fn empty_wal(app: &App) -> bool {
     emptied.unwrap_or(false)
 }
 
-/// Destroys the month keys of which no message remains.
-async fn destroy_unused_keys(app: &App) -> Result<Vec<String>, Problem> {
-    let mut destroyed = Vec::new();
-    for (name, is_marked) in app.db.read(unused_keys).await? {
+/// Destroys the month keys of which no message remains: those that were, and whether one is still there.
+async fn destroy_unused_keys(app: &App) -> (Vec<String>, bool) {
+    let (mut destroyed, mut is_late) = (Vec::new(), false);
+    let unused = app.db.read(unused_keys).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the keys that nothing needs could not be looked up; it is tried again");
+        is_late = true;
+        Vec::new()
+    });
+    for (name, is_marked) in unused {
         // One that was destroyed may come back, from escrow or a backup of the key directory.
         if is_marked && !app.vault.has(&name) {
             continue;
         }
-        // Who is about to store a message holds its key.
-        if !app.vault.close(&name) {
-            continue;
-        }
-        if !mark_destroyed(app, &name).await? {
-            app.vault.reopen(&name);
-            continue;
-        }
-        if app.vault.destroy(&name).map_err(Problem::internal)? {
-            destroyed.push(name);
+        match destroy_unused_key(app, &name).await {
+            Ok(End::Destroyed) => destroyed.push(name),
+            Ok(End::Needed) => {}
+            Ok(End::Held) => is_late = true,
+            Err(error) => {
+                tracing::error!(%error, "a month key could not be destroyed; it is tried again");
+                is_late = true;
+            }
         }
     }
-    Ok(destroyed)
+    (destroyed, is_late)
+}
+
+/// What came of destroying a key.
+enum End {
+    Destroyed,
+    /// A message has it after all.
+    Needed,
+    /// Somebody holds it, who may be about to store a message.
+    Held,
+}
+
+async fn destroy_unused_key(app: &App, name: &str) -> Result<End, Problem> {
+    if !app.vault.close(name) {
+        return Ok(End::Held);
+    }
+    match mark_destroyed(app, name).await {
+        Ok(true) => {}
+        Ok(false) => {
+            app.vault.reopen(name);
+            return Ok(End::Needed);
+        }
+        Err(error) => {
+            app.vault.reopen(name);
+            return Err(error);
+        }
+    }
+    let is_destroyed = app.vault.destroy(name).map_err(Problem::internal)?;
+    Ok(if is_destroyed { End::Destroyed } else { End::Needed })
 }
 
 /// The keys of this database that no message has, and whether each should be gone already.
@@ -222,9 +249,13 @@ pub(crate) fn unreadable(
     after: Option<SubmissionId>,
 ) -> Result<(Vec<SubmissionId>, Option<SubmissionId>), Problem> {
     let ids = store::ids_after(conn, after, BATCH)?;
-    let last = ids.last().copied();
-    let unreadable = ids.into_iter().filter(|id| store::open(conn, vault, *id).is_err());
-    Ok((unreadable.collect(), last))
+    let (last, mut unreadable) = (ids.last().copied(), Vec::new());
+    for id in ids {
+        if store::is_locked(conn, vault, id)? {
+            unreadable.push(id);
+        }
+    }
+    Ok((unreadable, last))
 }
 
 /// Erases messages that no key opens any more: the way on for who has lost keys for good.

@@ -172,6 +172,13 @@ fn envelope(vault: &Vault, id: SubmissionId, sealed: &SealedRow) -> Result<Envel
     key.open_envelope(&id.bytes(), &sealed.wrapped_key).ok_or_else(|| damaged(id))
 }
 
+/// Whether no key at hand opens a submission: its key is missing, or is another one than it was sealed with.
+pub(super) fn is_locked(conn: &mut Conn, vault: &Vault, id: SubmissionId) -> Result<bool, Problem> {
+    let sealed: Option<SealedRow> =
+        contact_submissions::table.find(id).select(SealedRow::as_select()).first(conn).optional()?;
+    Ok(sealed.is_some_and(|sealed| envelope(vault, id, &sealed).is_err()))
+}
+
 fn damaged(id: SubmissionId) -> Problem {
     Problem::internal(format!("the contact submission {id} can't be opened: its row or its key was altered"))
 }

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use secrecy::ExposeSecret;
 
 use super::{Key, bound, seal, unseal};
-use crate::auth::files::{destroy, make_private_dir, replace_private};
+use crate::auth::files::{DOOMED, FRESH, destroy, make_private_dir, replace_private};
 use crate::auth::secrets::random_bytes;
 use crate::http::conditional::{base64url, from_base64url};
 
@@ -84,7 +84,7 @@ impl KeyDir {
         }
         let _lock = self.lock()?;
         self.check_private()?;
-        self.sweep()?;
+        self.sweep();
         let masters = self.readable_masters()?;
         Ok(self.month_ids()?.into_iter().map(|id| Ok((id.clone(), self.unwrapped(&id, &masters)?))).collect())
     }
@@ -98,7 +98,7 @@ impl KeyDir {
     /// Makes a key for a month, and the master key where there is none.
     pub(super) fn make(&self, month: &str) -> Result<(MonthKeyId, Key), KeyDirError> {
         let _lock = self.lock()?;
-        let master = match self.masters()?.pop() {
+        let master = match self.readable_masters()?.pop() {
             Some(master) => master,
             None => self.make_master()?,
         };
@@ -127,17 +127,18 @@ impl KeyDir {
         self.file_of(id).exists()
     }
 
+    /// Destroys a month key, and what an interrupted write or destruction of it has left.
     pub(super) fn destroy(&self, id: &MonthKeyId) -> Result<(), KeyDirError> {
         let _lock = self.lock()?;
-        self.sweep()?;
         let file = self.file_of(id);
-        match destroy(&file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other.map_err(|error| says(&file, "can't be destroyed", &error)),
+        for copy in [file.with_extension(DOOMED), file.with_extension(FRESH), file] {
+            destroy_if_there(&copy)?;
         }
+        Ok(())
     }
 
-    /// Makes a new master key, wraps all month keys with it and destroys the former ones; how many month keys there are.
+    /// Makes a new master key, wraps all month keys with it and destroys the others, also those that can't be read: no key
+    /// needs them any more. How many month keys there are.
     pub(super) fn rotate(&self) -> Result<usize, KeyDirError> {
         self.rotate_until(usize::MAX)
     }
@@ -145,7 +146,7 @@ impl KeyDir {
     /// The same, and breaks off after so many month keys, as a power cut would.
     pub(super) fn rotate_until(&self, most: usize) -> Result<usize, KeyDirError> {
         let _lock = self.lock()?;
-        let former = self.masters()?;
+        let (names, former) = (self.master_names()?, self.readable_masters()?);
         let fresh = self.make_master()?;
         let mut done = 0;
         for id in self.month_ids()? {
@@ -156,9 +157,8 @@ impl KeyDir {
             self.write_month(&id, &key, &fresh)?;
             done += 1;
         }
-        for master in former {
-            let file = self.master_file(&master.name);
-            destroy(&file).map_err(|error| says(&file, "can't be destroyed", &error))?;
+        for name in names {
+            destroy_if_there(&self.master_file(&name))?;
         }
         Ok(done)
     }
@@ -190,17 +190,20 @@ impl KeyDir {
         Ok(())
     }
 
-    /// Destroys what an interrupted write or destruction has left.
-    fn sweep(&self) -> Result<(), KeyDirError> {
-        let entries = fs::read_dir(&self.path).map_err(|error| says(&self.path, "can't be read", &error))?;
-        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+    /// Destroys what an interrupted write or destruction has left. What can't be destroyed is told of, and keeps nobody
+    /// from serving.
+    fn sweep(&self) {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok);
+        for path in entries.map(|entry| entry.path()) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let is_left = path.extension().is_some_and(|extension| extension == "new" || extension == "destroyed");
-            if name.starts_with(PREFIX) && is_left {
-                destroy(&path).map_err(|error| says(&path, "can't be destroyed", &error))?;
+            let is_left = path.extension().is_some_and(|extension| extension == FRESH || extension == DOOMED);
+            if name.starts_with(PREFIX)
+                && is_left
+                && let Err(error) = destroy_if_there(&path)
+            {
+                tracing::error!(%error, "what is left of a key stays where it is: delete it by hand");
             }
         }
-        Ok(())
     }
 
     fn file_of(&self, id: &MonthKeyId) -> PathBuf {
@@ -237,11 +240,6 @@ impl KeyDir {
         Ok(MasterKey { name, key })
     }
 
-    /// The master keys, the present one last: more than one where a rotation broke off.
-    pub(super) fn masters(&self) -> Result<Vec<MasterKey>, KeyDirError> {
-        self.master_names()?.into_iter().map(|name| self.master(name)).collect()
-    }
-
     fn master(&self, name: String) -> Result<MasterKey, KeyDirError> {
         let file = self.master_file(&name);
         let text = fs::read_to_string(&file).map_err(|error| says(&file, "can't be read", &error))?;
@@ -250,7 +248,8 @@ impl KeyDir {
         Ok(MasterKey { name, key: key? })
     }
 
-    /// Those of them that can be read: what the others have wrapped says so.
+    /// The master keys that can be read, the present one last: more than one where a rotation broke off. What the others
+    /// have wrapped says so.
     fn readable_masters(&self) -> Result<Vec<MasterKey>, KeyDirError> {
         Ok(self.master_names()?.into_iter().filter_map(|name| self.master(name).ok()).collect())
     }
@@ -308,6 +307,13 @@ impl KeyDir {
 pub(super) fn key_of(text: &str) -> Option<Key> {
     let bytes: [u8; 32] = from_base64url(text)?.try_into().ok()?;
     Some(Key::new(Box::new(bytes)))
+}
+
+fn destroy_if_there(file: &Path) -> Result<(), KeyDirError> {
+    match destroy(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|error| says(file, "can't be destroyed", &error)),
+    }
 }
 
 fn binding(id: &MonthKeyId) -> Vec<u8> {

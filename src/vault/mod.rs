@@ -155,7 +155,7 @@ impl Vault {
         // Whoever asks for a key does so under this lock, so that nobody gets it in between.
         let is_held = keys.known.get(&id).is_some_and(|key| Arc::strong_count(key) > 1);
         if is_held {
-            self.say_late();
+            self.set_late(true);
             return false;
         }
         keys.closing.insert(id);
@@ -182,19 +182,14 @@ impl Vault {
         Ok(true)
     }
 
-    /// Whether a key that nothing needs may still be there; asked once, it is forgotten.
-    pub fn take_late(&self) -> bool {
-        self.is_late.swap(false, Ordering::AcqRel)
-    }
-
     /// Whether a key that nothing needs may still be there, since somebody held it or its file could not be destroyed.
     pub fn is_late(&self) -> bool {
         self.is_late.load(Ordering::Acquire)
     }
 
-    /// Says that a key that nothing needs is still there.
-    pub fn say_late(&self) {
-        self.is_late.store(true, Ordering::Release);
+    /// Says whether a key that nothing needs may still be there.
+    pub fn set_late(&self, is_late: bool) {
+        self.is_late.store(is_late, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
@@ -365,7 +360,7 @@ mod tests {
         let key = vault.present_or_made(NOW).unwrap();
         let name = key.name();
         assert!(!vault.close(&name), "somebody holds it");
-        assert!(vault.take_late() && !vault.take_late(), "it is to be tried again");
+        assert!(vault.is_late(), "it is to be tried again");
         drop(key);
         assert!(vault.close(&name));
         assert_ne!(vault.present_or_made(NOW).unwrap().name(), name, "nothing new is sealed with it");
@@ -431,6 +426,34 @@ mod tests {
         let masters =
             masters.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("master")).count();
         assert_eq!(masters, 1);
+    }
+
+    #[test]
+    fn a_damaged_master_key_that_nothing_needs_is_in_nobodys_way() {
+        let (dir, vault) = vault();
+        let first = vault.present_or_made(NOW).unwrap().name();
+        let damaged = dir.path().join("contact-master-999999999999999-0123456789abcdef.key");
+        std::fs::write(&damaged, "garbage\n").unwrap();
+        make_private(&damaged);
+        let second = vault.present_or_made(NOW.plus_seconds(31 * 24 * 3600)).unwrap().name();
+        assert_eq!(rotate(dir.path()).unwrap(), 2);
+        assert!(!damaged.exists(), "no key needs it");
+        let again = Vault::open(dir.path()).unwrap();
+        assert!(again.key(&first).is_some() && again.key(&second).is_some());
+    }
+
+    #[test]
+    fn what_is_left_of_a_destruction_is_in_nobodys_way_and_no_key_counts_as_destroyed_before_it_is() {
+        let (dir, vault) = vault();
+        let name = vault.present_or_made(NOW).unwrap().name();
+        let left = dir.path().join(format!("contact-{name}.destroyed"));
+        // A directory of that name can't be overwritten, whoever asks.
+        std::fs::create_dir(&left).unwrap();
+        assert!(Vault::open(dir.path()).unwrap().key(&name).is_some());
+        assert!(vault.close(&name));
+        assert!(vault.destroy(&name).unwrap_err().to_string().contains("can't be destroyed"));
+        std::fs::remove_dir(&left).unwrap();
+        assert!(vault.destroy(&name).unwrap());
     }
 
     fn make_private(file: &Path) {
