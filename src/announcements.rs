@@ -68,12 +68,14 @@ fn note_account(tx: &mut Tx<'_>, event: &Event, account: UserId) -> Result<(), P
     if !was_intake && email.is_none() {
         return Ok(());
     }
-    diesel::update(own).set(announcement_recipients::seen_at.eq(event.at)).execute(&mut **tx)?;
+    // An address that was left before is left since then.
+    let present = own.filter(announcement_recipients::left_at.is_null());
+    diesel::update(present).set(announcement_recipients::left_at.eq(event.at)).execute(&mut **tx)?;
     if let Some(email) = &email {
         let row = (
             announcement_recipients::email.eq(email),
             announcement_recipients::user_id.eq(account),
-            announcement_recipients::seen_at.eq(event.at),
+            announcement_recipients::left_at.eq(None::<Timestamp>),
         );
         diesel::replace_into(announcement_recipients::table).values(row).execute(&mut **tx)?;
     }
@@ -111,12 +113,7 @@ fn announce(tx: &mut Tx<'_>, event: &Event, subject: Uuid, knows: Option<&str>) 
 pub(crate) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Problem> {
     let over = announcements::at.lt(now.plus_seconds(-KEPT_SECONDS));
     diesel::delete(announcements::table.filter(over)).execute(&mut **tx)?;
-    let present = users::table.filter(users::role.eq(Role::Intake)).select(users::email);
-    let former = announcement_recipients::table
-        .filter(announcement_recipients::seen_at.lt(now.plus_seconds(-FORMER_SECONDS)))
-        .filter(announcement_recipients::email.ne_all(present));
-    let former: Vec<String> = former.select(announcement_recipients::email).load(&mut **tx)?;
-    diesel::delete(announcement_recipients::table.filter(announcement_recipients::email.eq_any(former)))
-        .execute(&mut **tx)?;
+    let is_former = announcement_recipients::left_at.lt(now.plus_seconds(-FORMER_SECONDS));
+    diesel::delete(announcement_recipients::table.filter(is_former)).execute(&mut **tx)?;
     Ok(())
 }

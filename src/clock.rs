@@ -15,9 +15,15 @@ pub struct Clock {
 impl Clock {
     /// The present moment.
     pub fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        let millis = self.system().unix_millis();
         Timestamp::from_unix_millis(millis.saturating_add(self.offset_millis.load(Ordering::Relaxed)))
+    }
+
+    /// What the system's clock says, whether tests have moved the time or not.
+    #[expect(clippy::unused_self, reason = "time comes from here alone")]
+    pub(crate) fn system(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// A moment that only ever comes after the one before, however the clock is set: for what is measured within

@@ -8,6 +8,7 @@ use actix_web::web::Data;
 use futures_util::FutureExt;
 
 use crate::auth::{password_links, sign_ins};
+use crate::clock_watch::ClockWatch;
 use crate::db::Timestamp;
 use crate::http::Problem;
 use crate::idempotency;
@@ -20,14 +21,12 @@ const TICK: Duration = Duration::from_secs(1);
 const ERASE_SECONDS: i64 = 60;
 /// How often an erasure that could not be finished is tried to be.
 const FINISH_SECONDS: i64 = 2;
-/// By how much the clock may be set ahead before nothing is erased any more, in milliseconds: a day.
-const MOST_JUMP_MILLIS: i64 = 24 * 3600 * 1000;
-/// How often what is over is deleted, in seconds of the program's clock.
+/// How often everything else that is over is deleted, in seconds of the program's clock.
 const PRUNE_SECONDS: i64 = 3600;
 
 /// Does what is due, again and again, until the program stops.
 pub(crate) async fn run(app: Data<App>) {
-    let mut rounds = Rounds { pruned_at: None, erased_at: None, finished_at: None, watch: ClockWatch::new(&app) };
+    let mut rounds = Rounds::default();
     loop {
         survived(AssertUnwindSafe(turn(&app, &mut rounds)).catch_unwind().await);
         tokio::time::sleep(TICK).await;
@@ -35,6 +34,7 @@ pub(crate) async fn run(app: Data<App>) {
 }
 
 /// When what was last done, by a clock that nobody sets.
+#[derive(Default)]
 struct Rounds {
     pruned_at: Option<Timestamp>,
     erased_at: Option<Timestamp>,
@@ -55,11 +55,12 @@ async fn turn(app: &Data<App>, rounds: &mut Rounds) {
     let (now, steady) = (app.clock.now(), app.clock.steady());
     (app.promote_due)(app).await;
     told(app.anonymous.write(&app.db, now, false).await, "writing what anonymous callers did");
-    if is_time(&mut rounds.pruned_at, steady, PRUNE_SECONDS) {
-        told(prune(app, now).await, "deleting what is over");
-    }
-    if is_time(&mut rounds.erased_at, steady, ERASE_SECONDS) && rounds.watch.is_believable(now, steady) {
-        told(contact::erase_due(app).await, "erasing messages whose retention is over");
+    if is_time(&mut rounds.erased_at, steady, ERASE_SECONDS) {
+        match rounds.watch.is_believable(app).await {
+            Ok(true) => delete_what_is_over(app, rounds, now, steady).await,
+            Ok(false) => {}
+            Err(error) => told(Err(error), "looking at the clock"),
+        }
     }
     let is_unfinished = app.db.has_erased() || app.vault.is_late();
     if is_unfinished && is_time(&mut rounds.finished_at, steady, FINISH_SECONDS) {
@@ -67,26 +68,10 @@ async fn turn(app: &Data<App>, rounds: &mut Rounds) {
     }
 }
 
-/// Looks whether the clock was set far ahead while the program runs: erasing can't be taken back.
-struct ClockWatch {
-    /// By how much the clock is ahead of the one that nobody sets, in milliseconds.
-    ahead: i64,
-}
-
-impl ClockWatch {
-    fn new(app: &App) -> Self {
-        Self { ahead: app.clock.now().unix_millis() - app.clock.steady().unix_millis() }
-    }
-
-    fn is_believable(&self, now: Timestamp, steady: Timestamp) -> bool {
-        let jumped = now.unix_millis() - steady.unix_millis() - self.ahead;
-        if jumped > MOST_JUMP_MILLIS {
-            tracing::error!(
-                "the clock was set ahead by more than a day, so no message is erased; where it is right now, restart \
-                 the program"
-            );
-        }
-        jumped <= MOST_JUMP_MILLIS
+async fn delete_what_is_over(app: &Data<App>, rounds: &mut Rounds, now: Timestamp, steady: Timestamp) {
+    told(contact::erase_due(app).await, "erasing messages whose retention is over");
+    if is_time(&mut rounds.pruned_at, steady, PRUNE_SECONDS) {
+        told(prune(app, now).await, "deleting what is over");
     }
 }
 

@@ -393,7 +393,16 @@ table! {
     announcement_recipients (email) {
         email -> Text,
         user_id -> Binary,
-        seen_at -> BigInt,
+        left_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    clock_marks (id) {
+        id -> Integer,
+        believed_at -> BigInt,
+        doubted_since -> Nullable<BigInt>,
+        doubted_until -> Nullable<BigInt>,
     }
 }
 
@@ -413,5 +422,4 @@ allow_tables_to_appear_in_same_query!(
 );
 allow_tables_to_appear_in_same_query!(former_slugs, published_articles, authors, categories);
 allow_tables_to_appear_in_same_query!(contact_keys, contact_submissions);
-allow_tables_to_appear_in_same_query!(announcement_recipients, users);
 allow_tables_to_appear_in_same_query!(users, sign_ins, password_links, second_factors);

@@ -135,7 +135,9 @@ pub(super) async fn create_contact_submission(
     let form = app.db.read(move |conn| forms::applying(conn, named.as_deref())).await;
     let form = form.map_err(|problem| with_fallback(problem, &app.floods.fallback_text()))?;
     let fallback = form.content.0.fallback_text.clone();
-    app.floods.remember_fallback_text(&fallback);
+    if form.is_default() {
+        app.floods.remember_fallback_text(&fallback);
+    }
     let taken = take_in(&app, form, body, admitted).await.map_err(|problem| with_fallback(problem, &fallback));
     Limited::of(taken, limit)
 }
@@ -158,8 +160,8 @@ async fn take_in(app: &Data<App>, form: FormRow, body: SubmissionBody, admitted:
     let now = app.clock.now();
     let mut checked = body.check(&form, app.config.country)?;
     let text = spam::text_key(checked.words.message.reveal());
-    let text = text.map(|text| app.secret.keyed_hash("contact by text", text.as_bytes()));
-    let repeats = text.map_or(0, |text| app.floods.times_seen(text, app.clock.steady()));
+    let counted = text.map(|text| CountedText::new(app, &text));
+    let repeats = counted.as_ref().map_or(0, |counted| counted.repeats);
     let assessment = assess(app, &form.content.0, &checked, &admitted, repeats);
     mark_urgent(&form.content.0, &mut checked);
     let Checked { words, redirect_to, .. } = checked;
@@ -177,15 +179,43 @@ async fn take_in(app: &Data<App>, form: FormRow, body: SubmissionBody, admitted:
         sealed: store::seal(&key, id, &words)?,
     };
     let crisis_text = form.content.0.crisis_text.clone().filter(|_| is_urgent);
-    app.db.write_public(move |tx| file(tx, new, form, key)).await?;
-    if let Some(text) = text {
-        // Only what was stored counts: who was turned away may try again.
-        app.floods.count_text(text, app.clock.steady());
-    }
+    let filed = app.db.write_public(move |tx| {
+        let key = file(tx, new, form, key)?;
+        Ok::<_, Problem>((key, counted.map(CountedText::keep)))
+    });
+    filed.await?;
     Ok(match redirect_to {
         Some(address) => Taken::SeeOther(if is_urgent { marked_urgent(address) } else { address }),
         None => Taken::Receipt(SubmissionReceipt { id, received_at: now, crisis_text }),
     })
+}
+
+/// A text that was counted, until its message is stored: who was turned away may try again.
+struct CountedText {
+    app: Data<App>,
+    key: LimitKey,
+    /// How often the text came before.
+    repeats: i64,
+    is_kept: bool,
+}
+
+impl CountedText {
+    fn new(app: &Data<App>, text: &str) -> Self {
+        let key = app.secret.keyed_hash("contact by text", text.as_bytes());
+        Self { app: app.clone(), key, repeats: app.floods.count_text(key, app.clock.steady()), is_kept: false }
+    }
+
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for CountedText {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.app.floods.uncount_text(&self.key);
+        }
+    }
 }
 
 /// Stores a message, and tells of it.

@@ -168,7 +168,8 @@ fn draft(
 ) -> Result<Draft, Problem> {
     let answer = Forms::read(conn)?.whole(opened.clone(), now)?;
     let present = answer.work().clone();
-    let Drafted { content, warnings, .. } = patch.apply(&present, &answer, |work| faults(conn, work, &present))?;
+    let Drafted { content, warnings, .. } =
+        patch.apply(&present, &answer, |work| assignee_faults(conn, work.assignee, present.assignee))?;
     let SubmissionWork { status, assignee, note } = content.clone();
     let is_changed = content != present;
     let work = is_changed.then(|| store::prepare(conn, &app.vault, opened.row.id, status, assignee, note.as_ref()));
@@ -185,6 +186,11 @@ fn save(
 ) -> Result<SubmissionRow, Problem> {
     let present = store::by_id(tx, before.id)?.ok_or_else(Problem::not_found)?;
     IfMatch::of_version(before.row_version).check(present.row_version)?;
+    // The account may have lost its role meanwhile.
+    let faults = assignee_faults(tx, work.assignee_id, present.assignee_id)?;
+    if !faults.is_empty() {
+        return Err(Problem::invalid_body(faults));
+    }
     let row = store::save(tx, &present, work, who, now)?;
     if row.is_announced && !before.is_announced {
         let forms = Forms::read(tx)?;
@@ -194,8 +200,8 @@ fn save(
 }
 
 /// An assignee is an enabled intake account; who has been one may stay it.
-fn faults(conn: &mut Conn, work: &SubmissionWork, present: &SubmissionWork) -> Result<Vec<Fault>, Problem> {
-    let Some(id) = work.assignee.filter(|_| work.assignee != present.assignee) else { return Ok(Vec::new()) };
+fn assignee_faults(conn: &mut Conn, wanted: Option<UserId>, present: Option<UserId>) -> Result<Vec<Fault>, Problem> {
+    let Some(id) = wanted.filter(|_| wanted != present) else { return Ok(Vec::new()) };
     let account = users::table.find(id).filter(users::role.eq(Role::Intake)).filter(users::disabled_at.is_null());
     let is_there: bool = diesel::select(diesel::dsl::exists(account)).get_result(conn)?;
     let fault = || Fault::body("/assignee", "not_found", "No enabled intake account has this id.");

@@ -11,6 +11,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use diesel::{Connection as _, QueryableByName, RunQueryDsl, SqliteConnection};
 use serde_json::{Value, json};
 
 use crate::command_line::{PASSWORD, Server, copydesk, create_account, printed, run, run_with_input, words};
@@ -137,8 +140,66 @@ fn what_no_key_opens_any_more_can_be_forgotten() {
     let id = send(&server, &message());
     assert_eq!(read(&server, &id)["message"], message()["message"]);
     printed(dir.path(), &["check"]);
+    // A key that is there opens what was altered no better: that is not lost with its key, and not for this command.
+    drop(server);
+    execute(dir.path(), "UPDATE contact_submissions SET sealed = zeroblob(100)");
+    let none = run(dir.path(), &["keys", "forget", "--contact"]);
+    assert!(none.status.success() && words(&none).contains("0 contact messages"), "{}", words(&none));
+    let _server = Server::start(dir.path(), &[]);
     let beside = run(dir.path(), &["keys", "forget", "--contact", "--erase", "1"]);
     assert!(!beside.status.success() && words(&beside).contains("in use"), "{}", words(&beside));
+}
+
+/// One statement on the database of a program that is stopped.
+fn execute(dir: &Path, sql: &str) {
+    SqliteConnection::establish(&database(dir)).unwrap().batch_execute(sql).unwrap();
+}
+
+fn database(dir: &Path) -> String {
+    dir.join("data/copydesk.db").to_str().unwrap().to_owned()
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+fn count(dir: &Path, what: &str) -> i64 {
+    let sql = format!("SELECT count(*) AS number FROM {what}");
+    diesel::sql_query(sql)
+        .get_result::<Count>(&mut SqliteConnection::establish(&database(dir)).unwrap())
+        .unwrap()
+        .number
+}
+
+#[test]
+fn a_clock_that_went_far_ahead_erases_nothing_before_it_has_gone_on_for_a_day() {
+    const DAY: i64 = 24 * 3600 * 1000;
+    let dir = tempfile::tempdir().unwrap();
+    assert!(create_account(dir.path(), INTAKE, "intake").status.success());
+    let server = Server::start(dir.path(), &[]);
+    let id = send(&server, &message());
+    eventually("the clock was looked at", || (count(dir.path(), "clock_marks") == 1).then_some(()));
+    drop(server);
+    execute(
+        dir.path(),
+        &format!(
+            "UPDATE contact_submissions SET received_at = received_at - 200 * {DAY}; \
+             UPDATE clock_marks SET believed_at = believed_at - 8 * {DAY}"
+        ),
+    );
+    let server = Server::start(dir.path(), &[]);
+    eventually("the clock is doubted", || {
+        (count(dir.path(), "clock_marks WHERE doubted_since > 0") == 1).then_some(())
+    });
+    assert_eq!(read(&server, &id)["message"], message()["message"]);
+    drop(server);
+    execute(dir.path(), &format!("UPDATE clock_marks SET doubted_since = doubted_since - {DAY}"));
+    let server = Server::start(dir.path(), &[]);
+    eventually("the message is erased", || (count(dir.path(), "contact_submissions") == 0).then_some(()));
+    assert_eq!(count(dir.path(), "clock_marks WHERE doubted_since IS NULL"), 1);
+    drop(server);
 }
 
 /// How many messages are sent at the same time, each from an address of its own, and how many in all.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::contact::{MANAGED, ids, message, message_with, read, send};
 use crate::contact_forms::change_default;
 use crate::harness::{Account, MARKER, PASSWORD, TestServer, block_on, is_personal, personal_files};
-use crate::steps::{audit_events, eventually, is_in_database};
+use crate::steps::{audit_events, eventually, is_in_database, pass};
 
 #[derive(QueryableByName)]
 struct SealedRow {
@@ -299,6 +299,25 @@ fn whatever_gives_access_to_an_intake_account_is_announced() {
         ]
     );
     admin.get("/api/v1/manage/contact-announcements").refused(403, "forbidden");
+}
+
+#[test]
+fn a_former_address_is_told_for_a_month_and_renewed_by_nothing() {
+    const FORMER: &str = "announcement_recipients WHERE left_at IS NOT NULL";
+    let server = TestServer::start();
+    let (watcher, leaver) = (server.account(Role::Intake), server.account(Role::Intake));
+    let admin = server.signed_in(Role::Admin);
+    let path = format!("/api/v1/manage/users/{}", leaver.id);
+    admin.patch(&path, "*", &json!({ "role": "editor" })).expect(200);
+    assert_eq!((count(&server, FORMER), count(&server, "announcement_recipients")), (1, 2));
+    pass(&server, 20 * 24 * 3600);
+    let admin = server.signed_in(Role::Admin);
+    admin.patch(&path, "*", &json!({ "password": "a long and secret phrase" })).expect(200);
+    assert!(announced(&server, &watcher, &json!(leaver.id)).contains(&"user.set_password".to_owned()));
+    assert_eq!(count(&server, FORMER), 1);
+    pass(&server, 11 * 24 * 3600);
+    eventually("the former address is forgotten", || (count(&server, FORMER) == 0).then_some(()));
+    assert_eq!(count(&server, "announcement_recipients"), 1);
 }
 
 #[test]

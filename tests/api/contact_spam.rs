@@ -74,6 +74,16 @@ fn a_plain_form_without_a_token_is_suspected_only_where_the_form_asks_for_one() 
 }
 
 #[test]
+fn of_the_same_text_many_times_at_once_all_but_two_are_suspected() {
+    let server = TestServer::start_with(|config| config.rate_limits = false);
+    let same = message_with(&json!({ "message": text(1) }));
+    let taken = at_once(12, |_| server.anonymous().post(SUBMISSIONS, &same).status);
+    assert_eq!(taken, [202; 12]);
+    let intake = server.signed_in(Role::Intake);
+    assert_eq!((ids(&intake, "").len(), ids(&intake, "&status=spam").len()), (2, 10));
+}
+
+#[test]
 fn the_same_text_again_and_again_is_suspected_and_twice_is_not() {
     let server = TestServer::start();
     let intake = server.signed_in(Role::Intake);

@@ -4,7 +4,7 @@
 //! Keys are keyed hashes, and every table is bounded.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::{LimitKey, Rate, admit_both, make_room};
 use crate::db::Timestamp;
@@ -21,7 +21,7 @@ pub struct FloodLimits {
     most: Rate,
     wide_most: Rate,
     texts: Mutex<HashMap<LimitKey, Seen>>,
-    /// What a form says to who is turned away, as it was last seen.
+    /// What the default form says to who is turned away, as it was last seen.
     fallback_text: RwLock<String>,
 }
 
@@ -70,19 +70,25 @@ impl FloodLimits {
         self.on && (beyond(&self.suspicious, network) || wide.is_some_and(|wide| beyond(&self.wide_suspicious, wide)))
     }
 
-    /// How often a text has come, within a day each time.
-    pub fn times_seen(&self, key: LimitKey, now: Timestamp) -> i64 {
-        let all = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&key).filter(|seen| seen.is_recent(now)).map_or(0, |seen| seen.times)
-    }
-
-    /// Counts a text.
-    pub fn count_text(&self, key: LimitKey, now: Timestamp) {
-        let mut all = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Counts a text: how often it came before, within a day each time. Of texts that come together each is counted.
+    pub fn count_text(&self, key: LimitKey, now: Timestamp) -> i64 {
+        let mut all = self.texts();
         make_room(&mut all, &key, |seen| seen.is_recent(now), |seen| seen.times);
         let seen = all.entry(key).or_insert(Seen { times: 0, last: 0 });
         let before = if seen.is_recent(now) { seen.times } else { 0 };
         *seen = Seen { times: before + 1, last: now.unix_millis() };
+        before
+    }
+
+    /// Takes a count back: whose message was not stored may try again.
+    pub fn uncount_text(&self, key: &LimitKey) {
+        if let Some(seen) = self.texts().get_mut(key) {
+            seen.times -= 1;
+        }
+    }
+
+    fn texts(&self) -> MutexGuard<'_, HashMap<LimitKey, Seen>> {
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a visitor is told who is refused before anything is read.
@@ -90,10 +96,9 @@ impl FloodLimits {
         self.fallback_text.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers the text of a form, for visitors that are refused before anything is read.
+    /// Remembers the text of the default form, for visitors that are refused before anything is read.
     pub fn remember_fallback_text(&self, text: &str) {
-        // A form without one must not silence the others.
-        if !text.is_empty() && *self.fallback_text.read().unwrap_or_else(PoisonError::into_inner) != text {
+        if *self.fallback_text.read().unwrap_or_else(PoisonError::into_inner) != text {
             text.clone_into(&mut self.fallback_text.write().unwrap_or_else(PoisonError::into_inner));
         }
     }
@@ -144,11 +149,22 @@ mod tests {
     #[test]
     fn a_text_is_known_again_for_a_day() {
         let limits = FloodLimits::new(true, 5, 30);
-        let seen = |seconds| limits.times_seen([1; 32], NOW.plus_seconds(seconds));
-        assert_eq!(seen(0), 0);
-        limits.count_text([1; 32], NOW);
-        limits.count_text([1; 32], NOW.plus_seconds(1));
-        assert_eq!((seen(1), limits.times_seen([2; 32], NOW)), (2, 0));
-        assert_eq!(seen(TEXT_SECONDS + 2), 0);
+        let count = |seconds| limits.count_text([1; 32], NOW.plus_seconds(seconds));
+        assert_eq!((count(0), count(1), limits.count_text([2; 32], NOW)), (0, 1, 0));
+        assert_eq!(count(TEXT_SECONDS + 2), 0);
+    }
+
+    #[test]
+    fn of_a_text_that_comes_many_times_at_once_each_is_counted_but_what_was_not_stored() {
+        let limits = FloodLimits::new(true, 5, 30);
+        let mut counts: Vec<i64> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| limits.count_text([1; 32], NOW))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        counts.sort_unstable();
+        assert_eq!(counts, (0..8).collect::<Vec<i64>>());
+        limits.uncount_text(&[1; 32]);
+        limits.uncount_text(&[9; 32]);
+        assert_eq!(limits.count_text([1; 32], NOW), 7);
     }
 }

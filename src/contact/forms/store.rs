@@ -44,6 +44,11 @@ impl FormRow {
         Self { id, row_version: 1, name, content: Document(content), created_at: now, saved_at: now }
     }
 
+    /// Whether this is the form of who names none.
+    pub(in crate::contact) fn is_default(&self) -> bool {
+        self.name == DEFAULT
+    }
+
     pub(super) fn managed(self, warnings: Vec<Warning>) -> ManagedContactForm {
         let (created_at, saved_at) = (self.created_at, self.saved_at);
         ManagedContactForm { content: self.content.0, id: self.id, created_at, saved_at, warnings }
