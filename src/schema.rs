@@ -184,6 +184,7 @@ table! {
         id -> BigInt,
         version -> BigInt,
         changed_at -> BigInt,
+        has_own_second -> Bool,
     }
 }
 

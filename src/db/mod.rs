@@ -7,29 +7,31 @@
 //! Each door is a few threads that own their connections behind a bounded queue; past the bound a
 //! caller gets [`Error::Overloaded`] at once instead of waiting without end.
 //!
-//! Pragmas and files are `SQLite`'s own and live in `sqlite.rs`; the values that columns hold in `types.rs`.
+//! Pragmas and files are `SQLite`'s own and live in `sqlite.rs`; the values that columns hold in `types.rs`; which state a
+//! read has seen in `present.rs`.
 
 mod door;
 pub mod list;
+mod present;
 mod sqlite;
 mod types;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use diesel::dsl;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use tokio::sync::Semaphore;
 
 use self::door::Door;
+use self::present::Present;
+pub use self::present::{ContentVersion, PresentState};
 pub use self::types::{Document, Id, Timestamp};
 use self::writer::Writer;
 use crate::clock::Clock;
-use crate::schema::{articles, content_version};
 
 /// The connection that every store function takes.
 pub type Conn = SqliteConnection;
@@ -74,50 +76,6 @@ impl From<QueryError> for Error {
     }
 }
 
-/// Which state of what is public a read has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentVersion {
-    /// Counts the changes of what is public, from 0.
-    pub number: i64,
-    /// When the newest of them was made.
-    pub changed_at: Timestamp,
-    /// When what is scheduled makes it another; none where nothing is.
-    pub ends_at: Option<Timestamp>,
-}
-
-impl ContentVersion {
-    /// Whether what is scheduled has made it another by now.
-    pub fn is_over(self, now: Timestamp) -> bool {
-        self.ends_at.is_some_and(|at| at <= now)
-    }
-
-    fn current(conn: &mut Conn) -> QueryResult<Self> {
-        present().first(conn).map(|(number, changed_at, ends_at)| Self { number, changed_at, ends_at })
-    }
-
-    fn number(conn: &mut Conn) -> QueryResult<i64> {
-        content_version::table.select(content_version::version).first(conn)
-    }
-
-    /// Says when the present state came into being: at its commit, whenever its request began, and never before
-    /// the state that it follows, also where the clock was set back. `Last-Modified` rests on that.
-    fn stamp(conn: &mut Conn, now: Timestamp) -> QueryResult<()> {
-        diesel::update(content_version::table.filter(content_version::changed_at.lt(now)))
-            .set(content_version::changed_at.eq(now))
-            .execute(conn)
-            .map(drop)
-    }
-}
-
-/// The present version and when it ends. Every read begins with it, so both are looked up in an index: the
-/// condition is what lets the small one of the due times be used.
-#[dsl::auto_type]
-fn present() -> _ {
-    let due = articles::table.filter(articles::due_at.is_not_null()).order(articles::due_at.asc());
-    let next_due = due.select(articles::due_at).limit(1_i64).single_value();
-    content_version::table.select((content_version::version, content_version::changed_at, next_due))
-}
-
 /// One write transaction; dereferences to its connection.
 pub struct Tx<'a> {
     conn: &'a mut Conn,
@@ -151,7 +109,7 @@ pub struct Db {
     readers: Arc<Door>,
     writer: Arc<Writer>,
     public_writes: Arc<Semaphore>,
-    content_version: Arc<AtomicI64>,
+    present: Arc<Present>,
     has_erased: Arc<AtomicBool>,
     file: Arc<sqlite::OpenFile>,
     clock: Clock,
@@ -178,7 +136,7 @@ impl Db {
         let mut writer = sqlite::open(file, sqlite::Access::Write)?;
         sqlite::migrate(&mut writer)?;
         check(&mut writer)?;
-        let version = ContentVersion::number(&mut writer)?;
+        let version = ContentVersion::current(&mut writer)?;
         let readers = (0..READERS).map(|_| sqlite::open(file, sqlite::Access::Read)).collect::<Result<Vec<_>, _>>()?;
         let open_reader = opener(file, sqlite::Access::Read);
         let open_writer = opener(file, sqlite::Access::Write);
@@ -186,7 +144,7 @@ impl Db {
             readers: Arc::new(Door::new("db-read", readers, READ_QUEUE, open_reader)?),
             writer: Arc::new(Writer::new(writer, WRITE_QUEUE, open_writer)?),
             public_writes: Arc::new(Semaphore::new(PUBLIC_WRITES)),
-            content_version: Arc::new(AtomicI64::new(version)),
+            present: Arc::new(Present::new(version)),
             // What was erased before the last stop may still be in the WAL.
             has_erased: Arc::new(AtomicBool::new(true)),
             file: Arc::new(sqlite::OpenFile::of(file)?),
@@ -255,17 +213,17 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (present, clock) = (Arc::clone(&self.content_version), self.clock.clone());
+        let (present, clock) = (Arc::clone(&self.present), self.clock.clone());
         let job = move |conn: &mut Conn| {
-            let before = ContentVersion::number(conn).map_err(Error::from)?;
+            let before = ContentVersion::current(conn).map_err(Error::from)?;
             let value = work(&mut Tx { conn })?;
-            let version = ContentVersion::number(conn).map_err(Error::from)?;
-            if version != before {
-                ContentVersion::stamp(conn, clock.now()).map_err(Error::from)?;
+            let after = ContentVersion::current(conn).map_err(Error::from)?;
+            if after.number != before.number {
+                before.stamp_next(conn, clock.now()).map_err(Error::from)?;
             }
-            Ok::<_, E>((value, version))
+            Ok::<_, E>((value, after))
         };
-        let stored = move |(_, version): &(T, i64)| present.store(*version, Ordering::Release);
+        let stored = move |(_, version): &(T, ContentVersion)| present.store(*version);
         self.writer.run(job, stored).await.map(|(value, _)| value)
     }
 
@@ -333,9 +291,9 @@ impl Db {
         self.writer.rehearse(move |conn| work(&mut Tx { conn })).await
     }
 
-    /// The number of the newest public state that was committed by this process.
-    pub fn content_version(&self) -> i64 {
-        self.content_version.load(Ordering::Acquire)
+    /// The newest public state that was committed by this process.
+    pub fn present(&self) -> PresentState {
+        self.present.load()
     }
 
     /// Whether the database can be read and written, and its file is still the one that was opened.
@@ -430,7 +388,7 @@ mod tests {
     async fn what_every_read_begins_with_scans_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&dir.path().join("test.db"), Clock::default()).unwrap();
-        let sql = diesel::debug_query::<Sqlite, _>(&present()).to_string();
+        let sql = diesel::debug_query::<Sqlite, _>(&super::present::present()).to_string();
         let statement = sql.split(" -- binds").next().unwrap().replace('?', "1");
         let plan: Vec<Step> = db
             .read(move |conn| {

@@ -173,9 +173,11 @@ impl Timestamp {
         self.date_time().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    /// Reads an HTTP date in its preferred form; `None` where it is not one.
+    /// Reads an HTTP date in its preferred form or in one of the two that are obsolete (RFC 9110, 5.6.7); `None` where it
+    /// is not one.
     pub fn from_http_date(text: &str) -> Option<Self> {
-        let parsed = chrono::NaiveDateTime::parse_from_str(text, "%a, %d %b %Y %H:%M:%S GMT").ok()?;
+        const FORMS: [&str; 3] = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+        let parsed = FORMS.iter().find_map(|form| chrono::NaiveDateTime::parse_from_str(text, form).ok())?;
         Some(Self(parsed.and_utc().timestamp_millis()))
     }
 }
@@ -279,6 +281,13 @@ mod tests {
     fn an_http_date_comes_back_as_it_went() {
         let date = "Mon, 23 Nov 2026 09:30:00 GMT";
         assert_eq!(Timestamp::from_http_date(date).unwrap().http_date(), date);
-        assert_eq!(Timestamp::from_http_date("yesterday"), None);
+        for obsolete in ["Monday, 23-Nov-26 09:30:00 GMT", "Mon Nov 23 09:30:00 2026"] {
+            assert_eq!(Timestamp::from_http_date(obsolete).unwrap().http_date(), date, "{obsolete}");
+        }
+        let day = Timestamp::from_http_date("Sun Nov  1 09:30:00 2026").unwrap();
+        assert_eq!(day.http_date(), "Sun, 01 Nov 2026 09:30:00 GMT");
+        for wrong in ["yesterday", "", "Tue, 23 Nov 2026 09:30:00 GMT", "Mon, 23 Nov 2026 09:30:00"] {
+            assert_eq!(Timestamp::from_http_date(wrong), None, "{wrong}");
+        }
     }
 }

@@ -79,8 +79,8 @@ impl<T: Serialize> Responder for Delivered<T> {
 impl Delivered<()> {
     fn respond_with(self, req: &HttpRequest, content_type: &'static str, bytes: Vec<u8>) -> HttpResponse<BoxBody> {
         let finished = Arc::new(Representation::new(content_type, bytes, self.version, self.policy, self.links));
-        let mut response = finished.answer(req.headers(), self.now);
-        // For the cache, which is outside of this.
+        let mut response = finished.answer(finished.plain(), req.headers(), self.now);
+        // For the cache, which is outside of this, keeps the answer and codes it.
         response.extensions_mut().insert(finished);
         response
     }

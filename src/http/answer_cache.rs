@@ -2,8 +2,11 @@
 //!
 //! An answer is served only while its state is still the present one, which a writer raises after its commit and before
 //! it acknowledges: so nothing must know what depends on what, and an absence is as safe as a presence. The price is one
-//! miss for each URL after a change, and many who miss at once wait for one of them. Refusals are never kept. What is kept
-//! is bounded by bytes, and a scan of rare URLs does not push out what is asked for again and again.
+//! miss for each URL after a change, and of many who miss at once one makes the answer for all. Refusals are never kept.
+//! What is kept is bounded by bytes, and a scan of rare URLs does not push out what is asked for again and again.
+//!
+//! What is kept is looked up at the edge, before routing ([`kept`]); what is not is made, coded and kept around the
+//! handlers of delivery ([`pass`]).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,45 +17,58 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
-use actix_web::web;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use actix_web::{HttpResponse, web};
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use tokio::sync::watch;
 
-use super::representation::Representation;
-use crate::db::Timestamp;
+use super::representation::{Representation, Wanted};
+use crate::db::{PresentState, Timestamp};
 use crate::state::App;
 
 /// The longest URL whose answer is kept, in bytes.
 const MOST_KEY: usize = 1024;
 /// About how large an answer is, in bytes, to make room for as many as fit.
 const USUAL_ANSWER: u64 = 16 * 1024;
+/// Into how many parts the cache is split, each with a lock and a part of the bytes: an answer must fit into one.
+const PARTS: usize = 4;
+/// How often a request waits for what another one makes, before it makes its own.
+const WAITS: usize = 2;
+
+/// An answer that is kept.
+pub struct Kept {
+    answer: Arc<Representation>,
+    /// The template of its route, for the log.
+    pub route: Option<String>,
+}
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Box<str>, Arc<Representation>> for Weight {
-    fn weight(&self, key: &Box<str>, answer: &Arc<Representation>) -> u64 {
-        key.len() as u64 + answer.weight()
+impl Weighter<Box<str>, Arc<Kept>> for Weight {
+    fn weight(&self, key: &Box<str>, kept: &Arc<Kept>) -> u64 {
+        key.len() as u64 + kept.answer.weight()
     }
 }
 
 /// The cache.
 pub struct AnswerCache {
     /// None where it is switched off.
-    answers: Option<Cache<Box<str>, Arc<Representation>, Weight>>,
+    answers: Option<Cache<Box<str>, Arc<Kept>, Weight>>,
     /// The URLs whose answers are being made, and who waits for them.
     flights: Mutex<HashMap<Box<str>, watch::Receiver<Made>>>,
     made: AtomicU64,
 }
 
 /// What is known of an answer that is being made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 enum Made {
     /// Nothing yet; where nothing follows, whoever made it has gone.
     NotYet,
-    /// It can't be kept, so everybody makes their own.
-    NotToKeep,
+    /// It is there.
+    Done(Arc<Kept>),
+    /// It is for nobody else.
+    NotToShare,
 }
 
 /// Whose turn it is to make an answer.
@@ -70,9 +86,42 @@ struct Flight<'c> {
     sender: watch::Sender<Made>,
 }
 
+impl Flight<'_> {
+    /// Hands the answer to who waits, and keeps it.
+    fn land(&self, kept: Arc<Kept>) {
+        self.cache.keep(&self.key, Arc::clone(&kept));
+        self.sender.send_replace(Made::Done(kept));
+    }
+}
+
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.cache.flights().remove(&self.key);
+    }
+}
+
+/// When a request came, and what was present then.
+#[derive(Clone, Copy)]
+struct Arrival {
+    state: PresentState,
+    at: Timestamp,
+}
+
+impl Arrival {
+    fn of(app: &App) -> Self {
+        Self { state: app.db.present(), at: app.clock.now() }
+    }
+
+    /// Whether an answer that was made since or before shows everything that was there when the request came.
+    fn is_served_by(self, kept: &Kept) -> bool {
+        let version = kept.answer.version();
+        // Where something was due already, bringing it out has raised the number.
+        let is_new = if self.state.is_over(self.at) {
+            version.number > self.state.number
+        } else {
+            version.number >= self.state.number
+        };
+        is_new && !version.is_over(self.at)
     }
 }
 
@@ -80,7 +129,11 @@ impl AnswerCache {
     /// A cache of so many bytes; none where they are 0.
     pub fn new(bytes: u64) -> Self {
         let items = usize::try_from(bytes / USUAL_ANSWER).unwrap_or(usize::MAX).max(16);
-        let answers = (bytes > 0).then(|| Cache::with_weighter(items, bytes, Weight));
+        let options =
+            OptionsBuilder::new().shards(PARTS).estimated_items_capacity(items).weight_capacity(bytes).build().ok();
+        let cache =
+            |options| Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        let answers = options.filter(|_| bytes > 0).map(cache);
         Self { answers, flights: Mutex::default(), made: AtomicU64::new(0) }
     }
 
@@ -100,15 +153,14 @@ impl AnswerCache {
     }
 
     /// The answer that shows the present state.
-    fn fresh(&self, key: &str, version: i64, now: Timestamp) -> Option<Arc<Representation>> {
+    fn fresh(&self, key: &str, present: PresentState, now: Timestamp) -> Option<Arc<Kept>> {
         let found = self.answers.as_ref()?.get(key)?;
-        let seen = found.version();
-        (seen.number == version && !seen.is_over(now)).then_some(found)
+        (found.answer.version().number == present.number && !present.is_over(now)).then_some(found)
     }
 
-    fn keep(&self, key: &str, answer: Arc<Representation>) {
+    fn keep(&self, key: &str, kept: Arc<Kept>) {
         if let Some(answers) = &self.answers {
-            answers.insert(key.into(), answer);
+            answers.insert(key.into(), kept);
         }
     }
 
@@ -128,6 +180,24 @@ impl AnswerCache {
     }
 }
 
+/// Under which key the answer to a request is kept; none where it never is. What differs only in its spelling is kept
+/// twice: that is harmless, and taking it for one might not be.
+fn key(request: &ServiceRequest) -> Option<&str> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let target = request.head().uri.path_and_query()?.as_str();
+    (is_read && target.len() <= MOST_KEY).then_some(target)
+}
+
+/// The answer to a request, where it is kept, shows the present state and is there in the coding that the client wants.
+/// Only what delivery answers everybody is ever kept, so nothing needs to be asked before.
+pub fn kept(request: &ServiceRequest) -> Option<(HttpResponse<BoxBody>, Arc<Kept>)> {
+    let app = request.app_data::<web::Data<App>>()?;
+    let now = app.clock.now();
+    let kept = app.answers.fresh(key(request)?, app.db.present(), now)?;
+    let coded = kept.answer.made(Wanted::of(request.headers()))?;
+    Some((kept.answer.answer(coded, request.headers(), now), kept))
+}
+
 /// The middleware of delivery.
 ///
 /// # Errors
@@ -135,51 +205,81 @@ impl AnswerCache {
 pub async fn pass(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else { return next.call(request).await };
     let cache = &app.answers;
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let length = request.path().len() + request.query_string().len();
-    if cache.answers.is_none() || !is_read || length > MOST_KEY {
-        return next.call(request).await;
-    }
-    let key = format!("{}?{}", request.path(), request.query_string());
-    loop {
+    let key = key(&request).filter(|_| cache.answers.is_some()).map(str::to_owned);
+    let Some(key) = key else {
+        let response = next.call(request).await?;
+        return Ok(match finished(&response) {
+            Some(answer) => coded(&app, &answer, response).await,
+            None => response,
+        });
+    };
+    let arrival = Arrival::of(&app);
+    for _ in 0..WAITS {
         let now = app.clock.now();
-        if let Some(answer) = cache.fresh(&key, app.db.content_version(), now) {
-            let response = answer.answer(request.headers(), now);
-            return Ok(request.into_response(response));
+        if let Some(kept) = cache.fresh(&key, app.db.present(), now) {
+            return Ok(served(&app, &kept, request).await);
         }
         match cache.turn(&key) {
-            Turn::Own(flight) => return make(&flight, request, next).await,
+            Turn::Own(flight) => return make(&app, Some(&flight), request, next).await,
             Turn::Others(mut receiver) => {
-                // An error says that whoever made it has gone: it is kept by now, or it is the next one's turn.
-                let told = receiver.wait_for(|made| *made == Made::NotToKeep).await.is_ok();
-                if told {
-                    return next.call(request).await;
+                let told = receiver.wait_for(|made| !matches!(made, Made::NotYet)).await.map(|made| made.clone());
+                match told {
+                    Ok(Made::Done(kept)) if arrival.is_served_by(&kept) => {
+                        return Ok(served(&app, &kept, request).await);
+                    }
+                    Ok(Made::NotToShare) => break,
+                    // What was made is too old, or whoever made it has gone.
+                    _ => {}
                 }
             }
         }
     }
+    make(&app, None, request, next).await
+}
+
+async fn served(app: &App, kept: &Kept, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+    let coded = kept.answer.coded(Wanted::of(request.headers())).await;
+    let response = kept.answer.answer(coded, request.headers(), app.clock.now());
+    request.into_response(response)
 }
 
 async fn make(
-    flight: &Flight<'_>,
+    app: &App,
+    flight: Option<&Flight<'_>>,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let response = next.call(request).await;
-    let answer = response.as_ref().ok().and_then(|response| {
-        let extensions = response.response().extensions();
-        extensions.get::<Arc<Representation>>().cloned()
-    });
-    match answer {
-        Some(answer) => {
-            flight.cache.made.fetch_add(1, Ordering::Relaxed);
-            flight.cache.keep(&flight.key, answer);
-        }
-        None => {
-            flight.sender.send_replace(Made::NotToKeep);
+    let answer = response.as_ref().ok().and_then(finished);
+    // What is due and could not be brought out is tried again by each request.
+    let kept = answer.clone().filter(|answer| !answer.version().is_over(app.clock.now()));
+    if let Some(flight) = flight {
+        match kept {
+            Some(answer) => {
+                app.answers.made.fetch_add(1, Ordering::Relaxed);
+                let route = response.as_ref().ok().and_then(|response| response.request().match_pattern());
+                flight.land(Arc::new(Kept { answer, route }));
+            }
+            None => drop(flight.sender.send_replace(Made::NotToShare)),
         }
     }
-    response
+    Ok(match answer {
+        Some(answer) => coded(app, &answer, response?).await,
+        None => response?,
+    })
+}
+
+/// The finished answer that a handler of delivery has made.
+fn finished(response: &ServiceResponse<BoxBody>) -> Option<Arc<Representation>> {
+    response.response().extensions().get::<Arc<Representation>>().cloned()
+}
+
+/// A fresh answer in the coding that the client wants.
+async fn coded(app: &App, answer: &Representation, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let (request, _) = response.into_parts();
+    let coded = answer.coded(Wanted::of(request.headers())).await;
+    let response = answer.answer(coded, request.headers(), app.clock.now());
+    ServiceResponse::new(request, response)
 }
 
 #[cfg(test)]
@@ -190,31 +290,52 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_795_000_000_000);
 
-    fn answer(number: i64, ends_at: Option<Timestamp>) -> Arc<Representation> {
-        let version = ContentVersion { number, changed_at: NOW, ends_at };
-        Arc::new(Representation::new("text/plain", vec![b'x'; 1000], version, CachePolicy { max_age: 0 }, None))
+    fn answer(number: i64) -> Arc<Kept> {
+        let version = version(number, None);
+        let answer = Representation::new("text/plain", vec![b'x'; 1000], version, CachePolicy { max_age: 0 }, None);
+        Arc::new(Kept { answer: Arc::new(answer), route: None })
+    }
+
+    fn version(number: i64, ends_at: Option<Timestamp>) -> ContentVersion {
+        ContentVersion { number, changed_at: NOW, has_own_second: true, ends_at }
+    }
+
+    fn present(number: i64, ends_at: Option<Timestamp>) -> PresentState {
+        PresentState::of(version(number, ends_at))
     }
 
     #[test]
     fn an_answer_is_served_while_its_state_is_the_present_one() {
         let cache = AnswerCache::new(1 << 20);
-        cache.keep("/a?", answer(7, Some(NOW.plus_seconds(10))));
-        assert!(cache.fresh("/a?", 7, NOW).is_some());
-        assert!(cache.fresh("/a?", 8, NOW).is_none(), "something was published");
-        assert!(cache.fresh("/a?", 6, NOW).is_none(), "it is not known to be the present one yet");
-        assert!(cache.fresh("/a?", 7, NOW.plus_seconds(10)).is_none(), "something is due");
-        assert!(cache.fresh("/b?", 7, NOW).is_none());
+        cache.keep("/a", answer(7));
+        assert!(cache.fresh("/a", present(7, None), NOW).is_some());
+        assert!(cache.fresh("/a", present(8, None), NOW).is_none(), "something was published");
+        assert!(cache.fresh("/a", present(6, None), NOW).is_none(), "it is not known to be the present one yet");
+        let scheduled = present(7, Some(NOW.plus_seconds(10)));
+        assert!(cache.fresh("/a", scheduled, NOW).is_some(), "it was scheduled since");
+        assert!(cache.fresh("/a", scheduled, NOW.plus_seconds(10)).is_none(), "and is due now");
+        assert!(cache.fresh("/b", present(7, None), NOW).is_none());
+    }
+
+    #[test]
+    fn what_another_request_made_serves_who_came_before_it_was_out_of_date() {
+        let arrival = |number, ends_at| Arrival { state: present(number, ends_at), at: NOW };
+        assert!(arrival(7, None).is_served_by(&answer(7)) && arrival(7, None).is_served_by(&answer(8)));
+        assert!(!arrival(7, None).is_served_by(&answer(6)), "something was published before the request came");
+        assert!(arrival(7, Some(NOW.plus_seconds(1))).is_served_by(&answer(7)));
+        assert!(!arrival(7, Some(NOW)).is_served_by(&answer(7)), "something was due");
+        assert!(arrival(7, Some(NOW)).is_served_by(&answer(8)), "and was brought out");
     }
 
     #[test]
     fn memory_is_bounded_and_a_scan_does_not_push_out_what_is_asked_for_again_and_again() {
         let cache = AnswerCache::new(1 << 20);
-        cache.keep("/hot?", answer(1, None));
+        cache.keep("/hot", answer(1));
         for number in 0..200_000 {
             if number % 50 == 0 {
-                assert!(cache.fresh("/hot?", 1, NOW).is_some(), "after {number} rare ones");
+                assert!(cache.fresh("/hot", present(1, None), NOW).is_some(), "after {number} rare ones");
             }
-            cache.keep(&format!("/rare?page={number}"), answer(1, None));
+            cache.keep(&format!("/rare?page={number}"), answer(1));
         }
         assert!(cache.answers.as_ref().unwrap().weight() <= 1 << 20);
     }
@@ -222,20 +343,33 @@ mod tests {
     #[test]
     fn what_is_switched_off_keeps_nothing() {
         let cache = AnswerCache::new(0);
-        cache.keep("/a?", answer(1, None));
-        assert!(cache.is_empty() && cache.fresh("/a?", 1, NOW).is_none());
+        cache.keep("/a", answer(1));
+        assert!(cache.is_empty() && cache.fresh("/a", present(1, None), NOW).is_none());
     }
 
     #[tokio::test]
     async fn who_waits_for_one_that_has_gone_takes_the_turn() {
         let cache = AnswerCache::new(1 << 20);
-        let Turn::Own(first) = cache.turn("/a?") else { panic!("nobody makes it") };
-        let Turn::Others(mut waiting) = cache.turn("/a?") else { panic!("somebody makes it") };
+        let is_known = |made: &Made| !matches!(made, Made::NotYet);
+        let Turn::Own(first) = cache.turn("/a") else { panic!("nobody makes it") };
+        let Turn::Others(mut waiting) = cache.turn("/a") else { panic!("somebody makes it") };
         drop(first);
-        assert!(waiting.wait_for(|made| *made == Made::NotToKeep).await.is_err());
-        let Turn::Own(second) = cache.turn("/a?") else { panic!("nobody makes it") };
-        let Turn::Others(mut waiting) = cache.turn("/a?") else { panic!("somebody makes it") };
-        second.sender.send_replace(Made::NotToKeep);
-        assert!(waiting.wait_for(|made| *made == Made::NotToKeep).await.is_ok());
+        assert!(waiting.wait_for(is_known).await.is_err());
+        let Turn::Own(second) = cache.turn("/a") else { panic!("nobody makes it") };
+        let Turn::Others(mut waiting) = cache.turn("/a") else { panic!("somebody makes it") };
+        second.land(answer(1));
+        drop(second);
+        assert!(matches!(&*waiting.wait_for(is_known).await.unwrap(), Made::Done(_)));
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_to_be_kept_is_shared_all_the_same() {
+        let cache = AnswerCache::new(1);
+        let Turn::Own(flight) = cache.turn("/a") else { panic!("nobody makes it") };
+        let Turn::Others(mut waiting) = cache.turn("/a") else { panic!("somebody makes it") };
+        flight.land(answer(1));
+        assert!(cache.is_empty());
+        assert!(matches!(&*waiting.wait_for(|made| !matches!(made, Made::NotYet)).await.unwrap(), Made::Done(_)));
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::api::{Description, Input};
 use super::problem::{BAD_REQUEST, Fault, PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem};
-use crate::db::Timestamp;
+use crate::db::{ContentVersion, Timestamp};
 
 /// Base64 for URLs, without padding (RFC 4648, 5).
 pub fn base64url(bytes: &[u8]) -> String {
@@ -188,31 +188,66 @@ fn tags(headers: &HeaderMap, name: &header::HeaderName) -> Option<Result<Vec<Str
     all.peek()?;
     let mut tags = Vec::new();
     for value in all {
-        let Ok(text) = value.to_str() else { return Some(Err(())) };
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let opaque = part.strip_prefix("W/").unwrap_or(part);
-            let quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
-            if part != "*" && !quoted {
-                return Some(Err(()));
-            }
-            tags.push(part.to_owned());
+        for tag in EntityTags(value.as_bytes()) {
+            let Some(tag) = tag.and_then(|tag| std::str::from_utf8(tag).ok()) else { return Some(Err(())) };
+            tags.push(tag.to_owned());
         }
     }
     Some(if tags.is_empty() { Err(()) } else { Ok(tags) })
 }
 
+/// The elements of a list of entity tags, or `*` (RFC 9110, 8.8.3 and 13.1): what is quoted may hold commas, and bytes
+/// that are no ASCII. None within where it is malformed, and nothing after that.
+struct EntityTags<'t>(&'t [u8]);
+
+impl<'t> Iterator for EntityTags<'t> {
+    type Item = Option<&'t [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let begins = self.0.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','))?;
+        let rest = &self.0[begins..];
+        let length = Self::length(rest);
+        self.0 = length.map_or(&[], |length| &rest[length..]);
+        Some(length.map(|length| &rest[..length]))
+    }
+}
+
+impl EntityTags<'_> {
+    /// How long the element is that the text begins with; none where it is malformed.
+    fn length(text: &[u8]) -> Option<usize> {
+        let length = match text {
+            [b'*', ..] => 1,
+            [b'W', b'/', b'"', rest @ ..] => 3 + rest.iter().position(|byte| *byte == b'"')? + 1,
+            [b'"', rest @ ..] => 1 + rest.iter().position(|byte| *byte == b'"')? + 1,
+            _ => return None,
+        };
+        let after = text[length..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        after.is_none_or(|byte| *byte == b',').then_some(length)
+    }
+}
+
 /// What `If-None-Match` says of a tag: whether the client has it; `None` without the header. Comparison is
 /// weak here (RFC 9110, 13.1.2).
 pub fn has_tag(headers: &HeaderMap, tag: &str) -> Option<bool> {
-    let known = tags(headers, &header::IF_NONE_MATCH)?;
-    let same = |one: &String| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
-    Some(known.is_ok_and(|known| known.iter().any(same)))
+    let mut values = headers.get_all(header::IF_NONE_MATCH).peekable();
+    values.peek()?;
+    let is_it = |one: &[u8]| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag.as_bytes();
+    let mut has_it = false;
+    for value in values {
+        for one in EntityTags(value.as_bytes()) {
+            // What can't be read says nothing.
+            let Some(one) = one else { return Some(false) };
+            has_it |= is_it(one);
+        }
+    }
+    Some(has_it)
 }
 
 /// Whether a `GET` may be answered with `304`: the tag is one that the client has, or, where it names
-/// none, nothing has changed since its date. A date counts only when it is more than two seconds old:
-/// within those, two states may share it.
-pub fn is_not_modified(headers: &HeaderMap, tag: &str, changed_at: Timestamp, now: Timestamp) -> bool {
+/// none, nothing has changed since its date. A date counts only where it is the present state's alone, and when it is
+/// more than two seconds old: within those, the next state may come to share it.
+pub fn is_not_modified(headers: &HeaderMap, tag: &str, version: ContentVersion, now: Timestamp) -> bool {
+    let changed_at = version.changed_at;
     if let Some(has_it) = has_tag(headers, tag) {
         return has_it;
     }
@@ -221,5 +256,48 @@ pub fn is_not_modified(headers: &HeaderMap, tag: &str, changed_at: Timestamp, no
         .and_then(|value| value.to_str().ok())
         .and_then(Timestamp::from_http_date);
     let settled = now.unix_seconds() - changed_at.unix_seconds() > 2;
-    settled && since.is_some_and(|since| changed_at.unix_seconds() <= since.unix_seconds())
+    version.has_own_second && settled && since.is_some_and(|since| changed_at.unix_seconds() <= since.unix_seconds())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn has(value: &[u8]) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_bytes(value).unwrap());
+        has_tag(&headers, "\"tag\"").unwrap()
+    }
+
+    #[test]
+    fn a_tag_is_found_in_whatever_list_it_stands() {
+        for value in ["*", "\"tag\"", "W/\"tag\"", " ,, \"a,b\" ,\t\"tag\",", "\"\", W/\"x\",\"tag\"", "\"tag\", *"] {
+            assert!(has(value.as_bytes()), "{value}");
+        }
+        assert!(has(b"\"\xe9\", \"tag\""), "bytes that are no ASCII");
+        for value in
+            ["", "tag", "\"tag", "\"other\"", "w/\"tag\"", "\"tag\" \"x\"", "\"x\" \"tag\"", "\"a\",tag", "\"Tag\""]
+        {
+            assert!(!has(value.as_bytes()), "{value}");
+        }
+        assert_eq!(has_tag(&HeaderMap::new(), "\"tag\""), None);
+    }
+
+    #[test]
+    fn a_date_counts_where_it_is_one_states_alone_and_has_passed() {
+        let at = |seconds| Timestamp::from_unix_millis(1_800_000_000_500).plus_seconds(seconds);
+        let version = ContentVersion { number: 1, changed_at: at(0), has_own_second: true, ends_at: None };
+        let is_unchanged = |since: Timestamp, now: Timestamp, version: ContentVersion| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_str(&since.http_date()).unwrap());
+            is_not_modified(&headers, "\"tag\"", version, now)
+        };
+        assert!(is_unchanged(at(0), at(3), version) && is_unchanged(at(60), at(99), version));
+        assert!(!is_unchanged(at(-1), at(3), version), "it has another state");
+        assert!(!is_unchanged(at(0), at(2), version), "the next state may share the second");
+        let shared = ContentVersion { has_own_second: false, ..version };
+        assert!(!is_unchanged(at(0), at(99), shared), "it may have the state before");
+    }
 }

@@ -7,19 +7,21 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use futures_util::FutureExt;
 
+use super::answer_cache;
 use super::api::{Surface, surface};
 use super::problem::{Occurrence, PROBLEM_JSON, Problem, kind_of_status};
+use super::request_id::{X_REQUEST_ID, request_id};
 
 /// The headers that a page of another origin may read.
 pub const EXPOSED_HEADERS: &str =
     "etag, link, location, retry-after, ratelimit, ratelimit-policy, x-request-id, content-version";
 
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// The middleware.
 ///
@@ -30,7 +32,14 @@ pub async fn pass<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
-    let occurrence = Occurrence { instance: request.path().to_owned(), request_id: request_id(&request) };
+    let id = request_id(&request);
+    if let Some((mut response, kept)) = answer_cache::kept(&request) {
+        dress(response.headers_mut(), id, Surface::Public);
+        told(request.method(), || kept.route.clone(), response.status(), started);
+        return Ok(request.into_response(response));
+    }
+    let request_id = id.to_str().unwrap_or_default().to_owned();
+    let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
     let method = request.method().clone();
     let span = tracing::info_span!("request", request.id = %occurrence.request_id);
     let future = {
@@ -40,33 +49,31 @@ pub async fn pass<B: MessageBody + 'static>(
     let outcome = AssertUnwindSafe(tracing::Instrument::instrument(future, span.clone())).catch_unwind().await;
     let _entered = span.enter();
     let response = match outcome {
-        Ok(Ok(response)) => answered(response.map_into_boxed_body(), &occurrence),
+        Ok(Ok(response)) => answered(response.map_into_boxed_body(), &occurrence, id),
         Ok(Err(error)) => return Err(failed(&error, &occurrence).into()),
         Err(_) => return Err(logged(Problem::internal("routing panicked")).at(occurrence).into()),
     };
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(
-        http.method = %method, http.route = %route, http.status = response.status().as_u16(), duration.micros = micros,
-        "answered"
-    );
+    told(&method, || response.request().match_pattern(), response.status(), started);
     Ok(response)
 }
 
-/// The client's id where it is harmless to repeat and log, else one of ours.
-fn request_id(request: &ServiceRequest) -> String {
-    let sane = |text: &&str| {
-        (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
-    request
-        .headers()
-        .get(&X_REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(sane)
-        .map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+/// One line in the log.
+fn told(method: &Method, route: impl FnOnce() -> Option<String>, status: StatusCode, started: Instant) {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
+    let route = route().unwrap_or_else(|| "unmatched".to_owned());
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(
+        http.method = %method, http.route = %route, http.status = status.as_u16(), duration.micros = micros, "answered"
+    );
 }
 
-fn answered(mut response: ServiceResponse<BoxBody>, occurrence: &Occurrence) -> ServiceResponse<BoxBody> {
+fn answered(
+    mut response: ServiceResponse<BoxBody>,
+    occurrence: &Occurrence,
+    id: HeaderValue,
+) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let body = (status.is_client_error() || status.is_server_error()).then(|| match response.response().error() {
         Some(error) => match error.as_error::<Problem>() {
@@ -85,23 +92,17 @@ fn answered(mut response: ServiceResponse<BoxBody>, occurrence: &Occurrence) -> 
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.remove(header::CONTENT_LENGTH);
     }
-    if let Ok(id) = HeaderValue::from_str(&occurrence.request_id) {
-        response.headers_mut().insert(X_REQUEST_ID.clone(), id);
-    }
-    open_to_any_origin(response.request().path().to_owned().as_str(), response.headers_mut());
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    dress(response.headers_mut(), id, surface(&occurrence.instance));
     response
 }
 
-/// What is public says so whoever asks: an answer that a cache got without `Origin` must serve a page as well.
-fn open_to_any_origin(path: &str, headers: &mut HeaderMap) {
-    if surface(path) != Surface::Public {
-        return;
-    }
-    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+/// The headers that every answer has. What is public says so whoever asks: an answer that a cache got without `Origin`
+/// must serve a page as well.
+fn dress(headers: &mut HeaderMap, id: HeaderValue, surface: Surface) {
+    headers.insert(X_REQUEST_ID.clone(), id);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if surface == Surface::Public {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    }
-    if !headers.contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS) {
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
     }
 }

@@ -17,6 +17,7 @@ pub mod problem;
 pub mod query;
 pub mod rate_limit;
 pub mod representation;
+mod request_id;
 pub mod schema;
 
 pub use self::answer::{

@@ -1,5 +1,7 @@
 //! The answer cache: only ever faster, never different. Content codings, and the same answers with and without it.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
 use crate::harness::TestServer;
-use crate::steps::at_once;
+use crate::steps::{at_once, eventually};
 
 const MANAGED: &str = "/api/v1/manage/articles";
 
@@ -97,6 +99,88 @@ fn what_is_scheduled_comes_out_of_a_warm_cache_at_its_time() {
 }
 
 #[test]
+fn what_is_scheduled_while_an_answer_is_warm_comes_and_goes_at_its_time() {
+    let server = TestServer::start();
+    let anyone = server.anonymous();
+    let made = server.signed_in(Role::Editor).post(MANAGED, &json!({ "title": "Later", "slug": "later" })).expect(201);
+    let shown = || anyone.get("/api/v1/articles").expect(200).json()["items"].as_array().unwrap().len();
+    for _ in 0..20 {
+        let editor = server.signed_in(Role::Editor);
+        assert_eq!((shown(), shown()), (0, 0));
+        let at = |seconds| server.app.clock.now().plus_seconds(seconds);
+        let body = json!({ "revision": 1, "publish_at": at(60), "unpublish_at": at(120) });
+        editor.post(&format!("{}/publish", made.header("location")), &body).expect(200);
+        assert_eq!((shown(), shown()), (0, 0));
+        server.app.clock.advance(Duration::from_secs(61));
+        assert_eq!((shown(), shown()), (1, 1));
+        server.app.clock.advance(Duration::from_mins(1));
+        assert_eq!((shown(), shown()), (0, 0));
+    }
+}
+
+#[test]
+fn who_asks_for_the_headers_alone_warms_the_answer_for_all() {
+    let server = TestServer::start();
+    published(&server.signed_in(Role::Editor), "asked-for");
+    let (anyone, path) = (server.anonymous(), "/api/v1/articles/asked-for");
+    let head = anyone.request("HEAD", path).send().expect(200);
+    assert!(head.body.is_empty());
+    let whole = anyone.get(path).expect(200);
+    assert_eq!(whole.body.len().to_string(), head.header("content-length"));
+    assert_eq!((whole.etag(), server.app.answers.made()), (head.etag(), 1));
+    let unchanged = anyone.request("HEAD", path).header("if-none-match", "*").send().expect(304);
+    assert_eq!(unchanged.etag(), whole.etag());
+}
+
+/// Sends a request and does not wait for its answer: who drops the connection has vanished.
+fn sent(server: &TestServer, client: &Client, path: &str, body: &Value) -> TcpStream {
+    let (body, token) = (body.to_string(), client.token());
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn who_vanishes_has_published_all_the_same_and_everybody_sees_it() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let shown = || anyone.get("/api/v1/articles?limit=100").expect(200).json()["items"].as_array().unwrap().len();
+    for number in 0..20 {
+        let draft = json!({ "title": "Sudden", "slug": format!("sudden-{number}") });
+        let path = editor.post(MANAGED, &draft).expect(201).header("location").to_owned();
+        assert_eq!((shown(), shown()), (number, number));
+        let is_public = || editor.get(&path).json()["visibility"] == "public";
+        let mut patience = number % 4;
+        eventually("it is public", || {
+            let request = sent(&server, &editor, &format!("{path}/publish"), &json!({ "revision": 1 }));
+            // Sooner or later, so that it vanishes before its turn, during it and after it.
+            let was_seen = (0..patience).any(|_| is_public());
+            drop(request);
+            patience += 1;
+            (was_seen || is_public()).then_some(())
+        });
+        assert_eq!(shown(), number + 1);
+    }
+}
+
+#[test]
+fn an_answer_that_no_room_is_left_for_is_made_once_for_all_who_ask_together() {
+    let server = TestServer::start_with(|config| {
+        config.cache_bytes = 1;
+        config.workers = 4;
+    });
+    published(&server.signed_in(Role::Editor), "large");
+    let bodies = at_once(64, |_| accepting(&server.anonymous(), "/api/v1/articles/large", "br").expect(200).decoded());
+    assert!(bodies.windows(2).all(|two| two[0] == two[1]));
+    assert!(server.app.answers.is_empty() && server.app.answers.made() <= 64);
+}
+
+#[test]
 fn refusals_fill_nothing_and_many_who_miss_at_once_wait_for_one() {
     let server = TestServer::start();
     let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
@@ -164,6 +248,31 @@ fn step(dice: &mut Dice, server: &TestServer, twin: &TestServer, editor: &Client
     }
 }
 
+/// What an answer shows, but for what repeats its address as it was spelled.
+fn shown(answer: &Response) -> (u16, Option<&str>, Value) {
+    let mut body: Value =
+        if answer.status < 400 { serde_json::from_slice(&answer.decoded()).unwrap() } else { Value::Null };
+    if let Some(members) = body.as_object_mut() {
+        members.remove("page");
+    }
+    (answer.status, answer.find_header("content-version"), body)
+}
+
+/// The same address as nobody has written it before, so that its answer is not kept.
+fn respelled(path: &str, number: usize) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut letters = 0;
+    let spelled: String = path
+        .chars()
+        .map(|letter| {
+            letters += u32::from(letter.is_ascii_lowercase());
+            let is_coded = letter.is_ascii_lowercase() && number >> (letters - 1) & 1 == 1;
+            if is_coded { format!("%{:x}", u32::from(letter)) } else { letter.to_string() }
+        })
+        .collect();
+    format!("{spelled}?{query}")
+}
+
 #[test]
 fn with_and_without_the_cache_everybody_reads_the_same() {
     let server = TestServer::start();
@@ -197,7 +306,7 @@ fn with_and_without_the_cache_everybody_reads_the_same() {
         "/api/v1/tags",
         "/api/v1/redirects",
     ];
-    let (cached, uncached, mut dice) = (server.anonymous(), twin.anonymous(), Dice(7));
+    let (cached, uncached, mut dice, mut spellings) = (server.anonymous(), twin.anonymous(), Dice(7), 0);
     // The token of the editor ends before the steps do.
     for round in 0..40 {
         let editor = server.signed_in(Role::Editor);
@@ -208,19 +317,22 @@ fn with_and_without_the_cache_everybody_reads_the_same() {
                 let codings = ["", "gzip", "br"][dice.roll(3)];
                 let (one, other) = (accepting(&cached, path, codings), accepting(&uncached, path, codings));
                 assert_eq!(seen(&one), seen(&other), "round {round}: {path} {codings}");
+                spellings += 1;
+                let respelled = accepting(&cached, &respelled(path, spellings), codings);
+                assert_eq!(shown(&one), shown(&respelled), "round {round}: {path} {codings}");
             }
         }
     }
     assert!(server.app.answers.made() > 0 && twin.app.answers.is_empty());
 }
 
-const WRITERS: usize = 4;
-const READERS: usize = 8;
-const WRITES: usize = 40;
+const WRITERS: usize = 8;
+const READERS: usize = 32;
+const WRITES: usize = 20;
 
 #[test]
 fn many_who_write_and_many_who_read_meet_no_answer_that_is_older_than_its_acknowledgement() {
-    let server = TestServer::start();
+    let server = TestServer::start_with(|config| config.workers = 4);
     let editor = server.signed_in(Role::Editor);
     let slugs: Vec<String> = (0..WRITERS).map(|number| format!("own-{number}")).collect();
     let paths: Vec<String> = slugs.iter().map(|slug| published(&editor, slug)).collect();

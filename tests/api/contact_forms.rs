@@ -178,7 +178,7 @@ fn a_form_says_what_is_wrong_with_it() {
 #[test]
 fn what_visitors_see_of_a_form_is_a_public_change_and_the_rest_is_not() {
     let server = TestServer::start();
-    let version = || server.app.db.content_version();
+    let version = || server.app.db.present().number;
     let before = version();
     change_default(&server, &json!({ "recipients": ["a@example.org"], "retention_days": 30 }));
     assert_eq!(version(), before);

@@ -58,6 +58,8 @@ impl Contract {
             return;
         }
         let path = path.split('?').next().unwrap_or_default();
+        let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+        let path = path.as_ref();
         match self.operation(method, path) {
             Some(operation) => self.check_operation(method, operation, response, &shown),
             None if PAGES.iter().any(|page| path.starts_with(page)) && response.status < 400 => {}

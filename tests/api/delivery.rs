@@ -424,7 +424,8 @@ fn a_former_slug_is_as_good_as_the_present_one_to_exclude_and_to_succeed() {
 /// What began before another write and is committed after it must not look older than that.
 #[test]
 fn the_time_of_a_state_never_goes_back() {
-    let server = TestServer::start();
+    // The time is altered behind the cache's back.
+    let server = TestServer::start_with(|config| config.cache_bytes = 0);
     let editor = server.signed_in(Role::Editor);
     let modified = || server.anonymous().get("/api/v1/articles").header("last-modified").to_owned();
     published(&editor, &json!({ "title": "One" }));
@@ -432,7 +433,7 @@ fn the_time_of_a_state_never_goes_back() {
     // As if the clock were set back by an hour.
     server.write(|conn| {
         diesel::RunQueryDsl::execute(
-            diesel::sql_query("UPDATE content_version SET version = version + 1, changed_at = changed_at + 3600000"),
+            diesel::sql_query("UPDATE content_version SET changed_at = changed_at + 3600000"),
             conn,
         )
     });

@@ -1,0 +1,1 @@
+ALTER TABLE content_version DROP COLUMN has_own_second;
