@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::db::{Conn, Id, Timestamp, Tx};
+use crate::db::{Conn, Id, Timestamp, Tx, among};
 use crate::http::problem::SLUG_TAKEN;
 use crate::http::{PathParameter, Problem};
 use crate::schema::{former_slugs, replaced_ids};
@@ -133,9 +133,8 @@ pub(crate) fn replacements(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<HashMap
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let wanted: Vec<Vec<u8>> = ids.iter().map(|id| id.as_bytes().to_vec()).collect();
     let rows: Vec<(Vec<u8>, Vec<u8>)> = replaced_ids::table
-        .filter(replaced_ids::old_id.eq_any(wanted))
+        .filter(among(replaced_ids::old_id, ids.iter().map(|id| *id.as_bytes())))
         .select((replaced_ids::old_id, replaced_ids::new_id))
         .load(conn)?;
     let pair = |(old, new): (Vec<u8>, Vec<u8>)| Some((Uuid::from_slice(&old).ok()?, Uuid::from_slice(&new).ok()?));

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::assemble;
+use super::delivered::{Article, DeliveredRow};
 use super::filters::ListArticles;
-use super::model::{Article, ArticleId};
-use super::published::{self, ListedArticle, PublishedRow, WithdrawnRow};
+use super::model::ArticleId;
+use super::published::{self, ListedArticle, WithdrawnRow};
 use super::related;
 use super::views::{ArticleInclude, ArticleListItem, ArticleSummary, ListInclude};
 use crate::config::Config;
@@ -156,7 +157,7 @@ fn get(conn: &mut Conn, config: &Config, slug: &str, query: &GetArticle) -> Resu
     whole(conn, config, row, &query.include).map(Ok)
 }
 
-fn whole(conn: &mut Conn, config: &Config, row: PublishedRow, include: &[ArticleInclude]) -> Result<Article, Problem> {
+fn whole(conn: &mut Conn, config: &Config, row: DeliveredRow, include: &[ArticleInclude]) -> Result<Article, Problem> {
     let mut wanted = ListInclude::ALWAYS_IN_ONE.to_vec();
     wanted.extend(include.iter().map(|one| ListInclude::from(*one)));
     assemble::articles(conn, config, vec![row], &wanted)?.pop().ok_or_else(Problem::not_found)
@@ -203,7 +204,7 @@ pub(crate) fn withdrawal(conn: &mut Conn, config: &Config, slug: &str) -> Result
     row.map(|row| withdrawn(conn, config, &row)).transpose()
 }
 
-fn related_to(conn: &mut Conn, config: &Config, row: &PublishedRow, limit: u32) -> Result<RelatedArticles, Problem> {
+fn related_to(conn: &mut Conn, config: &Config, row: &DeliveredRow, limit: u32) -> Result<RelatedArticles, Problem> {
     let ids = related::ids(conn, row, limit as usize)?;
     let rows = published::in_order(conn, &ids)?;
     let page = page::Page { limit, next_cursor: None, number: None, total_items: None, total_pages: None };
@@ -214,7 +215,7 @@ fn related_to(conn: &mut Conn, config: &Config, row: &PublishedRow, limit: u32) 
 ///
 /// # Errors
 /// `410` for what is withdrawn, `404` for what never was.
-fn present(conn: &mut Conn, config: &Config, slug: &str) -> Result<Result<PublishedRow, String>, Problem> {
+fn present(conn: &mut Conn, config: &Config, slug: &str) -> Result<Result<DeliveredRow, String>, Problem> {
     if let Some(row) = published::by_slug(conn, slug)? {
         return Ok(Ok(row));
     }

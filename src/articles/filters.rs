@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::published::{self, PublishedRow};
+use super::delivered::DeliveredRow;
+use super::published;
 use super::views::ListInclude;
 use crate::authors;
 use crate::categories;
 use crate::counts::{self, Facet};
 use crate::db::list::{Bind, List, SortKey, placeholders};
-use crate::db::{Conn, Timestamp};
+use crate::db::{Conn, Id, Timestamp};
 use crate::http::{Fault, Problem, SortKind, SortValue};
 use crate::text::canonical_language;
 
@@ -94,7 +95,7 @@ impl ArticleSort {
         }
     }
 
-    fn value(self, row: &PublishedRow) -> SortValue {
+    fn value(self, row: &DeliveredRow) -> SortValue {
         match self {
             Self::PublishedAt | Self::PublishedAtDescending => SortValue::Integer(row.published_at.unix_millis()),
             Self::UpdatedAt | Self::UpdatedAtDescending => SortValue::Integer(row.updated_at.unix_millis()),
@@ -125,7 +126,7 @@ impl Plan {
     }
 
     /// The sort values of an article.
-    pub(super) fn values(&self, row: &PublishedRow) -> Vec<SortValue> {
+    pub(super) fn values(&self, row: &DeliveredRow) -> Vec<SortValue> {
         self.sort.iter().map(|sort| sort.value(row)).collect()
     }
 
@@ -240,7 +241,7 @@ impl ListArticles {
         for name in &self.exclude {
             match name.parse::<Uuid>() {
                 Ok(id) => ids.push(id),
-                Err(_) => ids.extend(published::named(conn, name)?.map(|row| row.article_id.uuid())),
+                Err(_) => ids.extend(published::named(conn, name)?.map(Id::uuid)),
             }
         }
         Ok(ids)

@@ -11,6 +11,7 @@ mod bulk;
 mod checks;
 mod conflict;
 mod correction;
+mod delivered;
 mod delivery;
 mod draft_check;
 mod editing;
@@ -36,8 +37,9 @@ mod views;
 mod working_copy;
 mod working_list;
 
+pub(crate) use self::delivered::Article;
 pub(crate) use self::delivery::{Withdrawal, is_public, present_slug, public, withdrawal};
-pub(crate) use self::model::{Article, ArticleId, Citation, Content, Seo};
+pub(crate) use self::model::{ArticleId, Citation, Content, Seo};
 pub(crate) use self::schedule::promote_due;
 pub(crate) use self::verify::{count, verify};
 use crate::authors::AuthorId;

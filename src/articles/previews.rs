@@ -17,10 +17,11 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::assemble;
+use super::delivered::{Article, DeliveredBody, DeliveredRow, ListedSummary};
 use super::editing::event;
 use super::history;
-use super::model::{Article, ArticleId, Content, Person, published_parts};
-use super::published::{self, PublishedRow};
+use super::model::{ArticleId, Content, Person, published_parts};
+use super::published;
 use super::publishing::no_such_revision;
 use super::store::{self, ArticleRow};
 use crate::auth::secrets::ServerSecret;
@@ -420,7 +421,7 @@ impl ArticlePreview {
         let public = published::by_id(conn, row.id)?;
         let published_at = content.published_at.or(public.as_ref().map(|public| public.published_at));
         let (summary, body) = published_parts(content.clone(), rendered);
-        let previewed = PublishedRow {
+        let previewed = DeliveredRow {
             article_id: row.id,
             slug: content.slug.clone().unwrap_or_default(),
             language: content.language.clone().unwrap_or_default(),
@@ -428,9 +429,9 @@ impl ArticlePreview {
             translation_root: content.translation_of.unwrap_or(row.id),
             published_at: published_at.unwrap_or(saved_at),
             updated_at: saved_at,
-            summary: Document(summary),
+            summary: Document(ListedSummary::of(&summary)?),
         };
-        let article: Article = assemble::preview(conn, config, previewed, body)?;
+        let article: Article = assemble::preview(conn, config, previewed, &summary.content, DeliveredBody::of(&body)?)?;
         let mut members = object(&article)?;
         members.insert("url".to_owned(), json!(public.map(|public| config.article_url(&public.slug))));
         members.insert("published_at".to_owned(), json!(published_at));

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::delivered::{DeliveredBody, DeliveredRow};
 use super::model::{ArticleId, Content, PublishedBody, PublishedSummary};
 use crate::categories::Lineage;
 use crate::counts;
-use crate::db::{Conn, Document, Id, Timestamp, Tx};
+use crate::db::{Conn, Document, Id, Timestamp, Tx, among};
 use crate::http::{Problem, SortValue, Sorted};
 use crate::schema::{published_articles, published_bodies, published_facets, withdrawn_articles};
 use crate::slugs;
@@ -30,7 +31,7 @@ pub struct PublishedRow {
 
 /// A public article in a sorted list.
 pub(super) struct ListedArticle {
-    pub row: PublishedRow,
+    pub row: DeliveredRow,
     pub keys: Vec<SortValue>,
 }
 
@@ -54,10 +55,10 @@ pub struct WithdrawnRow {
 }
 
 /// The public article of a slug.
-pub(super) fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<PublishedRow>, Problem> {
+pub(super) fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<DeliveredRow>, Problem> {
     Ok(published_articles::table
         .filter(published_articles::slug.eq(slug))
-        .select(PublishedRow::as_select())
+        .select(DeliveredRow::as_select())
         .first(conn)
         .optional()?)
 }
@@ -68,34 +69,36 @@ pub(super) fn by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<PublishedRo
 }
 
 /// The public article that an id or a slug, present or former, names.
-pub(super) fn named(conn: &mut Conn, name: &str) -> Result<Option<PublishedRow>, Problem> {
+pub(super) fn named(conn: &mut Conn, name: &str) -> Result<Option<ArticleId>, Problem> {
     if let Ok(id) = name.parse::<ArticleId>() {
-        return by_id(conn, id);
+        return Ok(by_id(conn, id)?.map(|row| row.article_id));
     }
     if let Some(row) = by_slug(conn, name)? {
-        return Ok(Some(row));
+        return Ok(Some(row.article_id));
     }
     match slugs::former(conn, slugs::Kind::Article, name)? {
-        Some(id) => by_id(conn, ArticleId::from_uuid(id)),
+        Some(id) => Ok(by_id(conn, ArticleId::from_uuid(id))?.map(|row| row.article_id)),
         None => Ok(None),
     }
 }
 
 /// The public ones of these articles, in this order.
-pub(super) fn in_order(conn: &mut Conn, ids: &[Uuid]) -> Result<Vec<PublishedRow>, Problem> {
-    let wanted: Vec<ArticleId> = ids.iter().map(|id| ArticleId::from_uuid(*id)).collect();
-    let mut rows: Vec<PublishedRow> = published_articles::table
-        .filter(published_articles::article_id.eq_any(wanted))
-        .select(PublishedRow::as_select())
+pub(super) fn in_order(conn: &mut Conn, ids: &[Uuid]) -> Result<Vec<DeliveredRow>, Problem> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows: Vec<DeliveredRow> = published_articles::table
+        .filter(among(published_articles::article_id, ids.iter().map(|id| *id.as_bytes())))
+        .select(DeliveredRow::as_select())
         .load(conn)?;
     rows.sort_by_key(|row| ids.iter().position(|id| *id == row.article_id.uuid()));
     Ok(rows)
 }
 
 /// The bodies of these articles.
-pub(super) fn bodies(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<ArticleId, PublishedBody>, Problem> {
-    let rows: Vec<(ArticleId, Document<PublishedBody>)> = published_bodies::table
-        .filter(published_bodies::article_id.eq_any(ids))
+pub(super) fn bodies(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<ArticleId, DeliveredBody>, Problem> {
+    let rows: Vec<(ArticleId, Document<DeliveredBody>)> = published_bodies::table
+        .filter(among(published_bodies::article_id, ids.iter().map(|id| id.bytes())))
         .select((published_bodies::article_id, published_bodies::document))
         .load(conn)?;
     Ok(rows.into_iter().map(|(id, document)| (id, document.0)).collect())
@@ -110,7 +113,7 @@ pub(super) fn slugs_of(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<Art
     // A statement can't bind any number of values.
     for ids in ids.chunks(1000) {
         let rows: Vec<(ArticleId, String)> = published_articles::table
-            .filter(published_articles::article_id.eq_any(ids))
+            .filter(among(published_articles::article_id, ids.iter().map(|id| id.bytes())))
             .select((published_articles::article_id, published_articles::slug))
             .load(conn)?;
         slugs.extend(rows);
@@ -118,12 +121,25 @@ pub(super) fn slugs_of(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<Art
     Ok(slugs)
 }
 
-/// The public articles that share one of these originals.
-pub(super) fn translations(conn: &mut Conn, roots: &[ArticleId]) -> Result<Vec<PublishedRow>, Problem> {
+/// A public article among those that share an original.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = published_articles)]
+pub(super) struct TranslationRow {
+    pub article_id: ArticleId,
+    pub translation_root: ArticleId,
+    pub language: String,
+    pub slug: String,
+}
+
+/// The public articles that share one of these originals: what an index has of them, since nearly always each is alone.
+pub(super) fn translations(conn: &mut Conn, roots: &[ArticleId]) -> Result<Vec<TranslationRow>, Problem> {
+    if roots.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(published_articles::table
-        .filter(published_articles::translation_root.eq_any(roots))
+        .filter(among(published_articles::translation_root, roots.iter().map(|id| id.bytes())))
         .order((published_articles::language, published_articles::article_id))
-        .select(PublishedRow::as_select())
+        .select(TranslationRow::as_select())
         .load(conn)?)
 }
 

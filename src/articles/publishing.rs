@@ -181,8 +181,8 @@ pub(super) fn successor(conn: &mut Conn, id: ArticleId, name: Option<&str>) -> R
     let fault = |code, message: &str| Err(Problem::invalid_body(vec![Fault::body("/successor", code, message)]));
     match found {
         None => fault("not_found", "There is no public article of this id or slug."),
-        Some(row) if row.article_id == id => fault("self", "An article is not its own successor."),
-        Some(row) => Ok(Some(row.article_id)),
+        Some(found) if found == id => fault("self", "An article is not its own successor."),
+        Some(found) => Ok(Some(found)),
     }
 }
 

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::delivered::DeliveredRow;
 use super::model::ArticleId;
-use super::published::{Facet, PublishedRow};
+use super::published::Facet;
 use crate::db::{Conn, Timestamp};
 use crate::http::Problem;
 use crate::schema::{published_counts, published_facets};
@@ -21,7 +22,7 @@ pub(super) const DEFAULT_LIMIT: usize = 3;
 const NEWEST_OF_FACET: i64 = 200;
 
 /// The ids of the articles that are related to a public one, most related first; never itself.
-pub(super) fn ids(conn: &mut Conn, row: &PublishedRow, limit: usize) -> Result<Vec<Uuid>, Problem> {
+pub(super) fn ids(conn: &mut Conn, row: &DeliveredRow, limit: usize) -> Result<Vec<Uuid>, Problem> {
     let facets: Vec<Facet> = published_facets::table
         .filter(published_facets::article_id.eq(row.article_id))
         .select((published_facets::kind, published_facets::target))
@@ -32,7 +33,7 @@ pub(super) fn ids(conn: &mut Conn, row: &PublishedRow, limit: usize) -> Result<V
 /// The same for an article that has these facets or would have them.
 pub(super) fn by_facets(
     conn: &mut Conn,
-    row: &PublishedRow,
+    row: &DeliveredRow,
     mut facets: Vec<Facet>,
     limit: usize,
 ) -> Result<Vec<Uuid>, Problem> {

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
 
+use super::delivered::DeliveredBody;
 use super::history;
 use super::lifecycle::Visibility;
 use super::model::{ArticleId, Content};
@@ -118,8 +119,7 @@ fn of_public(conn: &mut Conn, row: &ArticleRow, number: i64, public: PublishedRo
     match published::bodies(conn, &[row.id])?.remove(&row.id) {
         None => wrong.push("what is public has no body".to_owned()),
         Some(body) => {
-            let (body_markdown, seo) = (body.body_markdown, body.seo);
-            let whole = Content { body_markdown, seo, citations: body.citations, extra: body.extra, ..shown };
+            let whole = whole(shown, &body).map_err(Problem::internal)?;
             if whole != content {
                 wrong.push(format!("what is public is not what revision {number} says"));
             }
@@ -134,6 +134,12 @@ fn of_public(conn: &mut Conn, row: &ArticleRow, number: i64, public: PublishedRo
         wrong.push("it is not filed under what it names".to_owned());
     }
     Ok(wrong)
+}
+
+/// The content that a public article was parted from.
+fn whole(shown: Content, body: &DeliveredBody) -> serde_json::Result<Content> {
+    let (body_markdown, seo) = (body.body_markdown.value()?, body.seo.value()?);
+    Ok(Content { body_markdown, seo, citations: body.citations.value()?, extra: body.extra.value()?, ..shown })
 }
 
 #[derive(QueryableByName)]

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::model::{Article, WorkingCopy};
+use super::delivered::Article;
+use super::model::WorkingCopy;
 use crate::http::Problem;
 use crate::http::draft::object;
 use crate::http::openapi::flattened;

@@ -11,7 +11,7 @@ use crate::auth::{UserId, UserKind};
 use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
 use crate::counts;
 use crate::db::list::{List, SortKey};
-use crate::db::{Conn, Document, Id, Timestamp, Tx};
+use crate::db::{Conn, Document, Id, Timestamp, Tx, among};
 use crate::http::problem::IN_USE;
 use crate::http::{Drafted, Fault, Found, ListQuery, Problem, SortKind, SortValue, Sorted, Strict, Warning, page};
 use crate::schema::{article_references, authors, users};
@@ -196,8 +196,10 @@ pub(crate) fn summaries(conn: &mut Conn, ids: &[AuthorId]) -> Result<HashMap<Aut
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<AuthorRow> =
-        authors::table.filter(authors::id.eq_any(ids)).select(AuthorRow::as_select()).load(conn)?;
+    let rows: Vec<AuthorRow> = authors::table
+        .filter(among(authors::id, ids.iter().map(|id| id.bytes())))
+        .select(AuthorRow::as_select())
+        .load(conn)?;
     let summary = |row: AuthorRow| AuthorSummary {
         id: row.id,
         slug: row.slug,

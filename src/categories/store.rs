@@ -11,7 +11,7 @@ use super::{Category, CategoryContent, CategoryId, CategorySummary, ExpandedCate
 use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
 use crate::counts;
 use crate::db::list::{List, SortKey};
-use crate::db::{Conn, Document, Timestamp, Tx};
+use crate::db::{Conn, Document, Timestamp, Tx, among};
 use crate::http::problem::IN_USE;
 use crate::http::{Fault, Found, ListQuery, Problem, SortKind, SortValue, Sorted, Warning, page};
 use crate::schema::{article_references, categories};
@@ -261,8 +261,10 @@ pub(crate) fn summaries(conn: &mut Conn, ids: &[CategoryId]) -> Result<HashMap<C
     let mut found = HashMap::with_capacity(ids.len());
     // A statement can't bind any number of values.
     for ids in ids.chunks(1000) {
-        let rows: Vec<CategoryRow> =
-            categories::table.filter(categories::id.eq_any(ids)).select(CategoryRow::as_select()).load(conn)?;
+        let rows: Vec<CategoryRow> = categories::table
+            .filter(among(categories::id, ids.iter().map(|id| id.bytes())))
+            .select(CategoryRow::as_select())
+            .load(conn)?;
         found.extend(rows.into_iter().map(|row| (row.id, row.summary())));
     }
     Ok(found)

@@ -10,9 +10,11 @@
 //! Pragmas and files are `SQLite`'s own and live in `sqlite.rs`; the values that columns hold in `types.rs`; which state a
 //! read has seen in `present.rs`.
 
+mod among;
 mod door;
 pub mod list;
 mod present;
+mod raw;
 mod sqlite;
 mod types;
 mod writer;
@@ -26,9 +28,11 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use tokio::sync::Semaphore;
 
+pub use self::among::among;
 use self::door::Door;
 use self::present::Present;
 pub use self::present::{ContentVersion, PresentState};
+pub use self::raw::Raw;
 pub use self::types::{Document, Id, Timestamp};
 use self::writer::Writer;
 use crate::clock::Clock;

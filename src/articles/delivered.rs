@@ -1,0 +1,273 @@
+//! What delivery shows of an article, made of what was stored when it was published.
+//!
+//! What delivery does not look into is handed on as the JSON text that it was stored as ([`Raw`]): a list of twenty
+//! articles would else be read and written anew with every miss. A member that is added to a stored part must therefore
+//! be added to the stored documents, too, by a migration that publishes nothing.
+
+use diesel::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::model::{ArticleId, Citation, PublishedBody, PublishedSummary, Seo};
+use crate::authors::{AuthorId, AuthorSummary};
+use crate::categories::{CategoryId, CategorySummary};
+use crate::db::{Document, Id, Raw, Timestamp};
+use crate::http::Problem;
+use crate::parts::Image;
+use crate::schema::published_articles;
+use crate::text::{Section, TableOfContentsEntry, reading_minutes};
+
+/// A public article without its body, as delivery reads it.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = published_articles)]
+pub(super) struct DeliveredRow {
+    pub article_id: ArticleId,
+    pub slug: String,
+    pub language: String,
+    pub title_key: String,
+    pub translation_root: ArticleId,
+    pub published_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub summary: Document<ListedSummary>,
+}
+
+/// A stored [`PublishedSummary`].
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ListedSummary {
+    pub content: ListedContent,
+    pub excerpt: Raw<String>,
+    pub word_count: u32,
+}
+
+/// What lists show of the stored content, and whom it names by id.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ListedContent {
+    pub title: Raw<String>,
+    #[serde(default)]
+    pub subtitle: Raw<Option<String>>,
+    #[serde(default)]
+    pub hero_image: Raw<Option<Image>>,
+    pub tags: Raw<Vec<String>>,
+    #[serde(default)]
+    pub reviewed_at: Raw<Option<Timestamp>>,
+    #[serde(deserialize_with = "ids")]
+    pub authors: Vec<AuthorId>,
+    #[serde(deserialize_with = "ids")]
+    pub categories: Vec<CategoryId>,
+    #[serde(default, deserialize_with = "id")]
+    pub reviewed_by: Option<AuthorId>,
+}
+
+/// The ids of a list; what names none is left out.
+fn ids<'de, D: Deserializer<'de>, K>(deserializer: D) -> Result<Vec<Id<K>>, D::Error> {
+    let texts = Vec::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+    Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
+}
+
+fn id<'de, D: Deserializer<'de>, K>(deserializer: D) -> Result<Option<Id<K>>, D::Error> {
+    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+impl ListedSummary {
+    /// What would be stored of a summary.
+    ///
+    /// # Errors
+    /// Where it can't be written as JSON.
+    pub(super) fn of(summary: &PublishedSummary) -> Result<Self, Problem> {
+        let text = serde_json::to_string(summary).map_err(Problem::internal)?;
+        serde_json::from_str(&text).map_err(Problem::internal)
+    }
+}
+
+/// A stored [`PublishedBody`].
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct DeliveredBody {
+    pub body_markdown: Raw<String>,
+    pub sections: Raw<Vec<Section>>,
+    pub linked_articles: Vec<ArticleId>,
+    pub table_of_contents: Raw<Vec<TableOfContentsEntry>>,
+    pub seo: Raw<Seo>,
+    pub citations: Raw<Vec<Citation>>,
+    pub extra: Raw<Map<String, Value>>,
+}
+
+impl DeliveredBody {
+    /// What would be stored of a body.
+    ///
+    /// # Errors
+    /// Where it can't be written as JSON.
+    pub(super) fn of(body: &PublishedBody) -> Result<Self, Problem> {
+        let text = serde_json::to_string(body).map_err(Problem::internal)?;
+        serde_json::from_str(&text).map_err(Problem::internal)
+    }
+
+    /// The whole text as HTML: what the sections hold between their quotes, put together, is JSON again.
+    ///
+    /// # Errors
+    /// Where the stored sections can't be read.
+    pub(super) fn html(&self) -> Result<Raw<String>, Problem> {
+        let sections: Vec<SectionHtml<'_>> = serde_json::from_str(self.sections.text()).map_err(Problem::internal)?;
+        let length: usize = sections.iter().map(|section| section.html.get().len()).sum();
+        let mut text = String::with_capacity(length + 2);
+        text.push('"');
+        for section in &sections {
+            let quoted = section.html.get();
+            text.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
+        }
+        text.push('"');
+        RawValue::from_string(text).map(Raw::from).map_err(Problem::internal)
+    }
+}
+
+#[derive(Deserialize)]
+struct SectionHtml<'s> {
+    #[serde(borrow)]
+    html: &'s RawValue,
+}
+
+/// An article as delivery shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Article {
+    /// The id.
+    pub id: ArticleId,
+    /// The name in addresses.
+    pub slug: String,
+    /// The title.
+    #[schema(value_type = String)]
+    pub title: Raw<String>,
+    /// A line under the title; null where there is none.
+    #[schema(value_type = Option<String>)]
+    pub subtitle: Raw<Option<String>>,
+    /// What lists show of the text.
+    #[schema(value_type = String)]
+    pub excerpt: Raw<String>,
+    /// The picture at the top; null where there is none.
+    #[schema(value_type = Option<Image>)]
+    pub hero_image: Raw<Option<Image>>,
+    /// Who wrote it, in order.
+    pub authors: Vec<AuthorSummary>,
+    /// Where it is filed; the first is the primary category.
+    pub categories: Vec<CategorySummary>,
+    /// Free words.
+    #[schema(value_type = Vec<String>)]
+    pub tags: Raw<Vec<String>>,
+    /// The language, a BCP 47 tag.
+    pub language: String,
+    /// The same article in other languages.
+    pub translations: Vec<Translation>,
+    /// Which expert checked it; null where none did.
+    pub reviewed_by: Option<AuthorSummary>,
+    /// When it was checked; null where it was not.
+    #[schema(value_type = Option<Timestamp>)]
+    pub reviewed_at: Raw<Option<Timestamp>>,
+    /// Words of the body.
+    #[schema(minimum = 0)]
+    pub word_count: u32,
+    /// Minutes to read it, at least 1.
+    #[schema(minimum = 1)]
+    pub reading_minutes: u32,
+    /// Its page on the public site.
+    pub url: String,
+    /// The first publication, or the date that was set.
+    pub published_at: Timestamp,
+    /// The last publication.
+    pub updated_at: Timestamp,
+    /// The text as sanitised HTML.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    pub body_html: Option<Raw<String>>,
+    /// The text as it was written, links by identity filled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    pub body_markdown: Option<Raw<String>>,
+    /// The text in parts, one for each heading; together they are `body_html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Section>)]
+    pub sections: Option<Raw<Vec<Section>>>,
+    /// The headings; each `id` is an anchor in `body_html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<TableOfContentsEntry>)]
+    pub table_of_contents: Option<Raw<Vec<TableOfContentsEntry>>>,
+    /// What search engines are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seo)]
+    pub seo: Option<Raw<Seo>>,
+    /// What the text rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Citation>)]
+    pub citations: Option<Raw<Vec<Citation>>>,
+    /// Whatever else the front end needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub extra: Option<Raw<Map<String, Value>>>,
+    /// Published articles that share tags and categories, most related first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<super::views::ArticleSummary>)]
+    pub related: Option<Vec<super::views::ArticleSummary>>,
+}
+
+/// The same article in another language.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Translation {
+    /// The language, a BCP 47 tag.
+    pub language: String,
+    /// The slug.
+    pub slug: String,
+    /// The title.
+    #[schema(value_type = String)]
+    pub title: Raw<String>,
+    /// The page on the public site.
+    pub url: String,
+}
+
+/// What delivery resolves for an article beside its own row.
+pub(super) struct Resolved {
+    /// Its authors.
+    pub authors: Vec<AuthorSummary>,
+    /// Its categories.
+    pub categories: Vec<CategorySummary>,
+    /// Its expert.
+    pub reviewed_by: Option<AuthorSummary>,
+    /// Its translations.
+    pub translations: Vec<Translation>,
+    /// Its page.
+    pub url: String,
+}
+
+impl Article {
+    /// What lists show; what is large is not there yet.
+    pub(super) fn new(row: DeliveredRow, resolved: Resolved) -> Self {
+        let ListedSummary { content, excerpt, word_count } = row.summary.0;
+        Self {
+            id: row.article_id,
+            slug: row.slug,
+            title: content.title,
+            subtitle: content.subtitle,
+            excerpt,
+            hero_image: content.hero_image,
+            authors: resolved.authors,
+            categories: resolved.categories,
+            tags: content.tags,
+            language: row.language,
+            translations: resolved.translations,
+            reviewed_by: resolved.reviewed_by,
+            reviewed_at: content.reviewed_at,
+            word_count,
+            reading_minutes: reading_minutes(word_count),
+            url: resolved.url,
+            published_at: row.published_at,
+            updated_at: row.updated_at,
+            body_html: None,
+            body_markdown: None,
+            sections: None,
+            table_of_contents: None,
+            seo: None,
+            citations: None,
+            extra: None,
+            related: None,
+        }
+    }
+}
