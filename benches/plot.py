@@ -6,10 +6,10 @@ STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1f2937 }
   .title { font-weight: 600; font-size: 15px }
   .value { font-size: 12px }
-  .s0 { fill: #93b4d8 } .s1 { fill: #1f5f9f }
+  .s0 { fill: #93b4d8 } .s1 { fill: #1f5f9f } .s2 { fill: #6b7280 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e5e7eb }
-    .s0 { fill: #4b6b8f } .s1 { fill: #8fc1f5 }
+    .s0 { fill: #4b6b8f } .s1 { fill: #8fc1f5 } .s2 { fill: #9ca3af }
   }
 """
 LABELS, BARS, VALUES, BAR, GAP = 190, 380, 90, 14, 14

@@ -1,7 +1,7 @@
 //! What an article is, without I/O: its content, its states and moves, and what each surface shows of it.
 //!
 //! A member is written once in [`Content`], which is the stored document, the merge-patch target and,
-//! closed, the schema of requests; what delivery shows of it is one line more in [`Article`].
+//! closed, the schema of requests; what delivery shows of it is one line more in `Article`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

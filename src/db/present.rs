@@ -66,7 +66,7 @@ pub(super) struct Present {
     ends_at: AtomicI64,
 }
 
-/// What [`Present`] was at some moment.
+/// The newest state at some moment, and when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PresentState {
     /// The number of the state.
