@@ -141,11 +141,16 @@ pub(crate) fn replacements(conn: &mut Conn, ids: &[Uuid]) -> QueryResult<HashMap
     Ok(rows.into_iter().filter_map(pair).collect())
 }
 
+/// An id, or the one that took its place.
+pub(crate) fn resolve_one<K>(id: Id<K>, replacements: &HashMap<Uuid, Uuid>) -> Id<K> {
+    replacements.get(&id.uuid()).map_or(id, |new| Id::from_uuid(*new))
+}
+
 /// Ids with the replaced ones resolved, each once, in order.
 pub(crate) fn resolve<K>(ids: &[Id<K>], replacements: &HashMap<Uuid, Uuid>) -> Vec<Id<K>> {
     let mut resolved = Vec::with_capacity(ids.len());
     for id in ids {
-        let id = replacements.get(&id.uuid()).map_or(*id, |new| Id::from_uuid(*new));
+        let id = resolve_one(*id, replacements);
         if !resolved.contains(&id) {
             resolved.push(id);
         }

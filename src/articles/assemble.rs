@@ -12,7 +12,7 @@ use super::views::{ArticleSummary, ListInclude};
 use crate::authors::{self, AuthorId, AuthorSummary};
 use crate::categories::{self, CategoryId, CategorySummary};
 use crate::config::Config;
-use crate::db::{Conn, Id, Raw};
+use crate::db::{Conn, Raw};
 use crate::http::Problem;
 use crate::slugs;
 use crate::text;
@@ -116,8 +116,7 @@ fn resolve_replaced(conn: &mut Conn, rows: &mut [DeliveredRow]) -> Result<(), Pr
     for content in rows.iter_mut().map(|row| &mut row.summary.0.content) {
         content.authors = slugs::resolve(&content.authors, &replacements);
         content.categories = slugs::resolve(&content.categories, &replacements);
-        content.reviewed_by =
-            content.reviewed_by.map(|id| replacements.get(&id.uuid()).map_or(id, |new| Id::from_uuid(*new)));
+        content.reviewed_by = content.reviewed_by.map(|id| slugs::resolve_one(id, &replacements));
     }
     Ok(())
 }

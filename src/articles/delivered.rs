@@ -5,12 +5,13 @@
 //! be added to the stored documents, too, by a migration that publishes nothing.
 
 use diesel::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::model::{ArticleId, Citation, PublishedBody, PublishedSummary, Seo};
+use super::model::{ArticleId, Citation, Seo, ids};
 use crate::authors::{AuthorId, AuthorSummary};
 use crate::categories::{CategoryId, CategorySummary};
 use crate::db::{Document, Id, Raw, Timestamp};
@@ -33,7 +34,7 @@ pub(super) struct DeliveredRow {
     pub summary: Document<ListedSummary>,
 }
 
-/// A stored [`PublishedSummary`].
+/// A stored [`PublishedSummary`](super::model::PublishedSummary).
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct ListedSummary {
     pub content: ListedContent,
@@ -52,37 +53,33 @@ pub(super) struct ListedContent {
     pub tags: Raw<Vec<String>>,
     #[serde(default)]
     pub reviewed_at: Raw<Option<Timestamp>>,
-    #[serde(deserialize_with = "ids")]
+    #[serde(deserialize_with = "read_ids")]
     pub authors: Vec<AuthorId>,
-    #[serde(deserialize_with = "ids")]
+    #[serde(deserialize_with = "read_ids")]
     pub categories: Vec<CategoryId>,
-    #[serde(default, deserialize_with = "id")]
+    #[serde(default, deserialize_with = "read_id")]
     pub reviewed_by: Option<AuthorId>,
 }
 
-/// The ids of a list; what names none is left out.
-fn ids<'de, D: Deserializer<'de>, K>(deserializer: D) -> Result<Vec<Id<K>>, D::Error> {
-    let texts = Vec::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-    Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
+fn read_ids<'de, D: Deserializer<'de>, K>(deserializer: D) -> Result<Vec<Id<K>>, D::Error> {
+    Vec::deserialize(deserializer).map(|texts| ids(&texts))
 }
 
-fn id<'de, D: Deserializer<'de>, K>(deserializer: D) -> Result<Option<Id<K>>, D::Error> {
-    let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+fn read_id<'de, D: Deserializer<'de>, K>(deserializer: D) -> Result<Option<Id<K>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-impl ListedSummary {
-    /// What would be stored of a summary.
-    ///
-    /// # Errors
-    /// Where it can't be written as JSON.
-    pub(super) fn of(summary: &PublishedSummary) -> Result<Self, Problem> {
-        let text = serde_json::to_string(summary).map_err(Problem::internal)?;
-        serde_json::from_str(&text).map_err(Problem::internal)
-    }
+/// What delivery would read of a part of an article, were it stored.
+///
+/// # Errors
+/// Where it can't be written as JSON.
+pub(super) fn as_if_stored<T: DeserializeOwned>(part: &impl Serialize) -> Result<T, Problem> {
+    let text = serde_json::to_string(part).map_err(Problem::internal)?;
+    serde_json::from_str(&text).map_err(Problem::internal)
 }
 
-/// A stored [`PublishedBody`].
+/// A stored [`PublishedBody`](super::model::PublishedBody).
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct DeliveredBody {
     pub body_markdown: Raw<String>,
@@ -95,15 +92,6 @@ pub(super) struct DeliveredBody {
 }
 
 impl DeliveredBody {
-    /// What would be stored of a body.
-    ///
-    /// # Errors
-    /// Where it can't be written as JSON.
-    pub(super) fn of(body: &PublishedBody) -> Result<Self, Problem> {
-        let text = serde_json::to_string(body).map_err(Problem::internal)?;
-        serde_json::from_str(&text).map_err(Problem::internal)
-    }
-
     /// The whole text as HTML: what the sections hold between their quotes, put together, is JSON again.
     ///
     /// # Errors

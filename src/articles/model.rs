@@ -213,7 +213,8 @@ fn control_characters(value: &Value, pointer: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-fn ids<K>(texts: &[String]) -> Vec<Id<K>> {
+/// The ids among these texts; what names none is left out.
+pub(super) fn ids<K>(texts: &[String]) -> Vec<Id<K>> {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 

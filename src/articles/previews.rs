@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::assemble;
-use super::delivered::{Article, DeliveredBody, DeliveredRow, ListedSummary};
+use super::delivered::{Article, DeliveredRow, as_if_stored};
 use super::editing::event;
 use super::history;
 use super::model::{ArticleId, Content, Person, published_parts};
@@ -429,9 +429,9 @@ impl ArticlePreview {
             translation_root: content.translation_of.unwrap_or(row.id),
             published_at: published_at.unwrap_or(saved_at),
             updated_at: saved_at,
-            summary: Document(ListedSummary::of(&summary)?),
+            summary: Document(as_if_stored(&summary)?),
         };
-        let article: Article = assemble::preview(conn, config, previewed, &summary.content, DeliveredBody::of(&body)?)?;
+        let article: Article = assemble::preview(conn, config, previewed, &summary.content, as_if_stored(&body)?)?;
         let mut members = object(&article)?;
         members.insert("url".to_owned(), json!(public.map(|public| config.article_url(&public.slug))));
         members.insert("published_at".to_owned(), json!(published_at));

@@ -159,7 +159,7 @@ pub(super) fn resolve_replaced(conn: &mut Conn, contents: &mut [Content]) -> Res
         let categories = slugs::resolve(&content.category_ids(), &replacements);
         content.categories = text(categories.into_iter().map(Id::uuid).collect());
         if let Some(reviewer) = content.reviewer_id() {
-            content.reviewed_by = slugs::resolve(&[reviewer], &replacements).first().map(ToString::to_string);
+            content.reviewed_by = Some(slugs::resolve_one(reviewer, &replacements).to_string());
         }
     }
     Ok(())

@@ -119,16 +119,12 @@ async fn destroy_unused_key(app: &App, name: &str) -> Result<End, Problem> {
     if !app.vault.close(name) {
         return Ok(End::Held);
     }
-    match mark_destroyed(app, name).await {
-        Ok(true) => {}
-        Ok(false) => {
-            app.vault.reopen(name);
-            return Ok(End::Needed);
-        }
-        Err(error) => {
-            app.vault.reopen(name);
-            return Err(error);
-        }
+    let is_marked = mark_destroyed(app, name).await;
+    if !matches!(is_marked, Ok(true)) {
+        app.vault.reopen(name);
+    }
+    if !is_marked? {
+        return Ok(End::Needed);
     }
     let is_destroyed = app.vault.destroy(name).map_err(Problem::internal)?;
     Ok(if is_destroyed { End::Destroyed } else { End::Needed })

@@ -181,7 +181,10 @@ async fn take_in(app: &Data<App>, form: FormRow, body: SubmissionBody, admitted:
     let crisis_text = form.content.0.crisis_text.clone().filter(|_| is_urgent);
     let filed = app.db.write_public(move |tx| {
         let key = file(tx, new, form, key)?;
-        Ok::<_, Problem>((key, counted.map(CountedText::keep)))
+        if let Some(counted) = counted {
+            counted.keep();
+        }
+        Ok::<_, Problem>(key)
     });
     filed.await?;
     Ok(match redirect_to {

@@ -206,13 +206,7 @@ pub async fn pass(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servic
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else { return next.call(request).await };
     let cache = &app.answers;
     let key = key(&request).filter(|_| cache.answers.is_some()).map(str::to_owned);
-    let Some(key) = key else {
-        let response = next.call(request).await?;
-        return Ok(match finished(&response) {
-            Some(answer) => coded(&app, &answer, response).await,
-            None => response,
-        });
-    };
+    let Some(key) = key else { return make(&app, None, request, next).await };
     let arrival = Arrival::of(&app);
     for _ in 0..WAITS {
         let now = app.clock.now();
