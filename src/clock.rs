@@ -15,8 +15,13 @@ pub struct Clock {
 impl Clock {
     /// The present moment.
     pub fn now(&self) -> Timestamp {
-        let millis = self.system().unix_millis();
-        Timestamp::from_unix_millis(millis.saturating_add(self.offset_millis.load(Ordering::Relaxed)))
+        self.moved(self.system())
+    }
+
+    /// The moment that a time of the system's clock is, by as much as tests have moved the time.
+    pub(crate) fn moved(&self, system: Timestamp) -> Timestamp {
+        let offset = self.offset_millis.load(Ordering::Relaxed);
+        Timestamp::from_unix_millis(system.unix_millis().saturating_add(offset))
     }
 
     /// What the system's clock says, whether tests have moved the time or not.

@@ -1,5 +1,6 @@
 //! Whether the clock can be believed: what is deleted for its age can't be brought back, so a clock that was set far
-//! ahead, while the program ran or while it did not, must first go on so for a day. Meanwhile somebody can set it right.
+//! ahead, while the program ran or while it did not, must first be seen to go on so for a day. Meanwhile somebody can set it
+//! right. What was not watched does not count: the program off, the machine asleep, one more step of the clock.
 
 use diesel::prelude::*;
 
@@ -14,6 +15,8 @@ const MOST_JUMP_SECONDS: i64 = 7 * 24 * 3600;
 const DOUBT_SECONDS: i64 = 24 * 3600;
 /// How often what was seen is stored, in seconds: an hour.
 const STORE_SECONDS: i64 = 3600;
+/// The longest time between two looks that counts as watched, in seconds: what was stored last may be an hour old.
+const MOST_UNWATCHED_SECONDS: i64 = 2 * STORE_SECONDS;
 
 /// Looks at the clock again and again.
 #[derive(Debug, Default)]
@@ -33,16 +36,19 @@ struct Mark {
 /// A clock that went far ahead, and goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Doubt {
+    /// When it began, moved on by what was not watched since.
     since: Timestamp,
+    /// When it was last seen.
     until: Timestamp,
 }
 
 impl ClockWatch {
-    /// Whether what is over by the clock is over indeed.
+    /// What time it is, where the clock is to be believed: what is over by then is over indeed, and what the clock says
+    /// later is another question.
     ///
     /// # Errors
     /// What the database says; the clock is not to be believed then.
-    pub(crate) async fn is_believable(&mut self, app: &App) -> Result<bool, Problem> {
+    pub(crate) async fn believed(&mut self, app: &App) -> Result<Option<Timestamp>, Problem> {
         // How tests move the time is not how a clock goes wrong.
         let now = app.clock.system();
         let before = match self.mark {
@@ -65,7 +71,7 @@ impl ClockWatch {
             app.db.write(move |tx| store(tx, mark)).await?;
             self.stored_at = Some(now);
         }
-        Ok(mark.doubt.is_none())
+        Ok(mark.doubt.is_none().then(|| app.clock.moved(now)))
     }
 }
 
@@ -76,12 +82,22 @@ impl Mark {
         if now <= self.believed_at.plus_seconds(MOST_JUMP_SECONDS) {
             return believed;
         }
-        let goes_on = |doubt: &Doubt| doubt.until <= now && now <= doubt.until.plus_seconds(MOST_JUMP_SECONDS);
-        let since = self.doubt.filter(goes_on).map_or(now, |doubt| doubt.since);
+        let since = self.doubt.map_or(now, |doubt| doubt.goes_on_since(now));
         if now >= since.plus_seconds(DOUBT_SECONDS) {
             return believed;
         }
         Self { doubt: Some(Doubt { since, until: now }), ..self }
+    }
+}
+
+impl Doubt {
+    /// Since when it would have to be watched to have been watched for as long as it was.
+    fn goes_on_since(self, now: Timestamp) -> Timestamp {
+        let unwatched = now.unix_seconds() - self.until.unix_seconds();
+        if !(0..=MOST_JUMP_SECONDS).contains(&unwatched) {
+            return now;
+        }
+        if unwatched <= MOST_UNWATCHED_SECONDS { self.since } else { self.since.plus_seconds(unwatched) }
     }
 }
 
@@ -114,33 +130,42 @@ mod tests {
     const HOUR: i64 = 3600;
 
     /// Which of these looks, in hours after `NOW`, believe the clock.
-    fn believed(hours: &[i64]) -> Vec<bool> {
+    fn believed(hours: impl IntoIterator<Item = i64>) -> Vec<bool> {
         let mut mark = Mark { believed_at: NOW, doubt: None };
-        let look = |hours: &i64| {
+        let look = |hours| {
             mark = mark.looked_at(NOW.plus_seconds(hours * HOUR));
             mark.doubt.is_none()
         };
-        hours.iter().map(look).collect()
+        hours.into_iter().map(look).collect()
+    }
+
+    /// When the clock is first believed among these looks.
+    fn first_believed(hours: impl IntoIterator<Item = i64> + Clone) -> Option<i64> {
+        let seen = believed(hours.clone());
+        hours.into_iter().zip(seen).find_map(|(hour, is_believed)| is_believed.then_some(hour))
     }
 
     #[test]
     fn a_clock_that_goes_on_is_believed_also_after_a_sleep_or_set_back() {
-        assert_eq!(believed(&[1, 2, 170, 300, 100, 101]), [true; 6]);
+        assert_eq!(believed([1, 2, 170, 300, 100, 101]), [true; 6]);
     }
 
     #[test]
-    fn a_clock_that_goes_far_ahead_is_doubted_for_a_day() {
-        assert_eq!(believed(&[1000, 1001, 1023, 1024, 1025]), [false, false, false, true, true]);
+    fn a_clock_that_goes_far_ahead_is_doubted_until_it_was_watched_for_a_day() {
+        assert_eq!(first_believed(1000..1100), Some(1024));
+        assert_eq!(first_believed((1000..1100).step_by(2)), Some(1024));
+        assert_eq!(first_believed((1000..1400).step_by(3)), None, "nobody watches");
+        assert_eq!(first_believed((1000..1010).chain(1100..1200)), Some(1115), "9 hours, and 15 after a pause");
     }
 
     #[test]
     fn a_clock_that_is_set_right_is_believed_at_once() {
-        assert_eq!(believed(&[1000, 1001, 3, 4]), [false, false, true, true]);
+        assert_eq!(believed([1000, 1001, 3, 4]), [false, false, true, true]);
     }
 
     #[test]
     fn a_further_jump_begins_the_doubt_anew() {
-        assert_eq!(believed(&[1000, 1020, 9000, 9023, 9024]), [false, false, false, false, true]);
-        assert_eq!(believed(&[9000, 1000, 1010, 1024]), [false, false, false, true], "ahead, and less so");
+        assert_eq!(first_believed((1000..1020).chain(9000..9100)), Some(9024));
+        assert_eq!(first_believed([9000].into_iter().chain(1000..1100)), Some(1024), "ahead, and less so");
     }
 }

@@ -53,12 +53,12 @@ fn is_time(last: &mut Option<Timestamp>, steady: Timestamp, seconds: i64) -> boo
 
 async fn turn(app: &Data<App>, rounds: &mut Rounds) {
     let (now, steady) = (app.clock.now(), app.clock.steady());
-    (app.promote_due)(app).await;
+    app.promotions.run(app).await;
     told(app.anonymous.write(&app.db, now, false).await, "writing what anonymous callers did");
     if is_time(&mut rounds.erased_at, steady, ERASE_SECONDS) {
-        match rounds.watch.is_believable(app).await {
-            Ok(true) => delete_what_is_over(app, rounds, now, steady).await,
-            Ok(false) => {}
+        match rounds.watch.believed(app).await {
+            Ok(Some(now)) => delete_what_is_over(app, rounds, now, steady).await,
+            Ok(None) => {}
             Err(error) => told(Err(error), "looking at the clock"),
         }
     }
@@ -69,7 +69,7 @@ async fn turn(app: &Data<App>, rounds: &mut Rounds) {
 }
 
 async fn delete_what_is_over(app: &Data<App>, rounds: &mut Rounds, now: Timestamp, steady: Timestamp) {
-    told(contact::erase_due(app).await, "erasing messages whose retention is over");
+    told(contact::erase_due(app, now).await, "erasing messages whose retention is over");
     if is_time(&mut rounds.pruned_at, steady, PRUNE_SECONDS) {
         told(prune(app, now).await, "deleting what is over");
     }

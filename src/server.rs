@@ -26,6 +26,7 @@ use crate::http::api::{Before, Surface};
 use crate::http::{Operations, Problem, answer_cache, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
+use crate::promotions::Promotions;
 use crate::state::{App, Clock};
 use crate::vault::Vault;
 use crate::{articles, audit, auth, authors, categories, contact, jobs, ops, redirects, resolve, site, tags, users};
@@ -114,9 +115,8 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
         mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
         anonymous: AnonymousEvents::default(),
         untrusted_proxy: UntrustedProxy::default(),
-        promote_due: articles::promote_due,
+        promotions: Promotions::new(articles::promote_due),
         running: idempotency::Running::default(),
-        promoting: tokio::sync::Mutex::default(),
         finishing: tokio::sync::Mutex::default(),
         config,
         db,

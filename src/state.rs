@@ -1,8 +1,5 @@
 //! What a handler can reach: settings, database, clock and keys.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use tokio::sync::Mutex;
 
 use crate::auth::address::UntrustedProxy;
@@ -15,11 +12,12 @@ use crate::changes::AnonymousEvents;
 pub use crate::clock::Clock;
 use crate::compute::Pool;
 use crate::config::Config;
-use crate::db::{Conn, ContentVersion, Db, Tx};
+use crate::db::{Conn, ContentVersion, Db, PresentState, Timestamp, Tx};
 use crate::http::answer_cache::AnswerCache;
 use crate::http::{CachePolicy, Delivered, DeliveredText, Problem};
 use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
+use crate::promotions::Promotions;
 use crate::text::{self, Rendered};
 use crate::vault::Vault;
 
@@ -53,18 +51,13 @@ pub struct App {
     pub untrusted_proxy: UntrustedProxy,
     /// Sends mail, where a server is set.
     pub mailer: Option<Mailer>,
-    /// Does what is due before delivery is read.
-    pub promote_due: PromoteDue,
+    /// Brings out what is due before delivery is read.
+    pub promotions: Promotions,
     /// The requests with an `Idempotency-Key` that run.
     pub running: Running,
-    /// Held by whoever does what is due.
-    pub promoting: Mutex<()>,
     /// Held by whoever finishes an erasure.
     pub finishing: Mutex<()>,
 }
-
-/// A feature's work that the kernel calls at its time.
-pub type PromoteDue = fn(&App) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 
 impl App {
     /// A delivery answer that shows this state.
@@ -93,20 +86,27 @@ impl App {
         T: Send + 'static,
     {
         let now = self.clock.now();
+        let is_paused = self.promotions.paused_until(now).is_some();
         let read = self.db.snapshot(move |conn, version| {
-            if version.is_over(now) {
+            if version.is_over(now) && !is_paused {
                 return Ok::<_, Problem>(Err(work));
             }
             work(conn).map(|value| Ok((value, version)))
         });
-        match read.await? {
-            Ok(read) => Ok(read),
+        let (value, version) = match read.await? {
+            Ok(read) => read,
             Err(work) => {
-                (self.promote_due)(self).await;
+                self.promotions.run_unless_paused(self).await;
                 // What could not be brought out holds up nothing.
-                self.db.snapshot(move |conn, version| Ok((work(conn)?, version))).await
+                self.db.snapshot(move |conn, version| Ok::<_, Problem>((work(conn)?, version))).await?
             }
-        }
+        };
+        Ok((value, self.promotions.lasting(version, self.clock.now())))
+    }
+
+    /// The newest state of what is public, and when it ends.
+    pub fn present(&self, now: Timestamp) -> PresentState {
+        self.promotions.present(self.db.present(), now)
     }
 
     /// Runs a caller's write, or only rehearses it where `validate_only` was asked for. Whether the caller still

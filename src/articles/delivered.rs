@@ -50,12 +50,13 @@ pub(super) struct ListedContent {
     pub subtitle: Raw<Option<String>>,
     #[serde(default)]
     pub hero_image: Raw<Option<Image>>,
+    #[serde(default)]
     pub tags: Raw<Vec<String>>,
     #[serde(default)]
     pub reviewed_at: Raw<Option<Timestamp>>,
-    #[serde(deserialize_with = "read_ids")]
+    #[serde(default, deserialize_with = "read_ids")]
     pub authors: Vec<AuthorId>,
-    #[serde(deserialize_with = "read_ids")]
+    #[serde(default, deserialize_with = "read_ids")]
     pub categories: Vec<CategoryId>,
     #[serde(default, deserialize_with = "read_id")]
     pub reviewed_by: Option<AuthorId>,

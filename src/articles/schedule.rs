@@ -6,9 +6,11 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use diesel::prelude::*;
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -187,20 +189,18 @@ pub(super) fn clear(tx: &mut Tx<'_>, row: ArticleRow) -> Result<ArticleRow, Prob
     Ok(row.with_schedule(None, None))
 }
 
-/// Does what is due, in order.
-pub(crate) fn promote_due(app: &App) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+/// Does what is due, in order; whether nothing is left of it.
+pub(crate) fn promote_due(app: &App) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
     Box::pin(async move {
-        // Readers that come at the same time wait for the first of them instead of rendering all the same.
-        let _one = app.promoting.lock().await;
         let mut held_up = HashSet::new();
         loop {
             let (now, skipped) = (app.clock.now(), held_up.clone());
             let row = match app.db.read(move |conn| first_due(conn, now, &skipped)).await {
                 Ok(Some(row)) => row,
-                Ok(None) => return,
+                Ok(None) => return held_up.is_empty(),
                 Err(problem) => {
                     tracing::error!(%problem, "what is due could not be read");
-                    return;
+                    return false;
                 }
             };
             let id = row.id;
@@ -222,15 +222,15 @@ fn first_due(conn: &mut Conn, now: Timestamp, skipped: &HashSet<ArticleId>) -> R
 
 /// What is the article's fault takes it off the schedule; what is the machine's is tried again.
 async fn promote_or_take_off(app: &App, row: ArticleRow, now: Timestamp) -> Result<(), Problem> {
-    let seen = row.schedule.clone();
-    match promote(app, row.clone(), now).await {
-        Err(problem) if problem.is_clients() => {
-            tracing::warn!(%problem, article = %row.id, "a scheduled article could not be published");
-            let detail = problem.detail().to_owned();
-            app.db.write(move |tx| take_off(tx, row.id, seen, detail, now)).await
-        }
-        outcome => outcome,
-    }
+    let (id, seen) = (row.id, row.schedule.clone());
+    let detail = match AssertUnwindSafe(promote(app, row, now)).catch_unwind().await {
+        Ok(Err(problem)) if problem.is_clients() => problem.detail().to_owned(),
+        Ok(outcome) => return outcome,
+        // It would do so each time.
+        Err(_) => "The program failed at this article; its standard error says where.".to_owned(),
+    };
+    tracing::warn!(detail, article = %id, "a scheduled article could not be published");
+    app.db.write(move |tx| take_off(tx, id, seen, detail, now)).await
 }
 
 async fn promote(app: &App, row: ArticleRow, now: Timestamp) -> Result<(), Problem> {

@@ -156,12 +156,11 @@ async fn mark_destroyed(app: &App, name: &str) -> Result<bool, Problem> {
     marked.await
 }
 
-/// Erases the messages whose retention is over, however many there are, and says so in the audit trail.
+/// Erases the messages whose retention is over at `now`, however many there are, and says so in the audit trail.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) async fn erase_due(app: &Data<App>) -> Result<(), Problem> {
-    let now = app.clock.now();
+pub(crate) async fn erase_due(app: &Data<App>, now: Timestamp) -> Result<(), Problem> {
     loop {
         let due = app.db.read(move |conn| due(conn, now)).await?;
         if due.is_empty() {

@@ -6,6 +6,9 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Binary, Bool};
 use diesel::sqlite::Sqlite;
 
+/// How many places are filled up at most: `SQLite` takes 32,766.
+const MOST_FILLED: usize = 1024;
+
 /// See [`among`].
 #[derive(Debug, Clone)]
 pub struct Among<C> {
@@ -15,14 +18,15 @@ pub struct Among<C> {
 
 /// Whether a column is one of these values. What Diesel makes of `eq_any` has as many places as there are values and is
 /// prepared anew each time; here the last value fills the places up to the next power of four, which changes nothing.
+/// More than [`MOST_FILLED`] values have as many places as they are.
 pub fn among<C>(column: C, values: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Among<C> {
     let mut values: Vec<Vec<u8>> = values.into_iter().map(Into::into).collect();
     if let Some(last) = values.last().cloned() {
-        let mut places = 1;
-        while places < values.len() {
-            places *= 4;
+        let places = values.len().next_power_of_two();
+        let places = if places.trailing_zeros().is_multiple_of(2) { places } else { places * 2 };
+        if places <= MOST_FILLED {
+            values.resize(places, last);
         }
-        values.resize(places, last);
     }
     Among { column, values }
 }
@@ -93,7 +97,10 @@ mod tests {
         assert_eq!(found(&[]), Vec::<Vec<u8>>::new());
         assert_eq!(found(&[2]), [[2]]);
         assert_eq!(found(&[1, 2, 3, 4, 5]), [[1], [2], [5]]);
-        let places = |count: u8| among(things::id, (0..count).map(|value| [value])).values.len();
+        let places = |count: u32| among(things::id, (0..count).map(u32::to_be_bytes)).values.len();
         assert_eq!([0, 1, 2, 4, 5, 16, 17, 65].map(places), [0, 1, 4, 4, 16, 16, 64, 256]);
+        assert_eq!([257, 1024, 1025, 32_766].map(places), [1024, 1024, 1025, 32_766]);
+        let many = things::table.filter(among(things::id, (0..32_766_u32).map(u32::to_be_bytes)));
+        assert_eq!(many.count().get_result(&mut conn), Ok(0));
     }
 }

@@ -80,6 +80,12 @@ impl PresentState {
         self.ends_at <= now.unix_millis()
     }
 
+    /// The same state with another end.
+    #[must_use]
+    pub fn ending_at(self, at: Timestamp) -> Self {
+        Self { ends_at: at.unix_millis(), ..self }
+    }
+
     /// The state that a read has seen.
     pub fn of(version: ContentVersion) -> Self {
         Self { number: version.number, ends_at: version.ends_at.map_or(i64::MAX, Timestamp::unix_millis) }

@@ -69,6 +69,13 @@ impl<T> Default for Raw<Option<T>> {
     }
 }
 
+/// What an older document has not: an empty list.
+impl<T> Default for Raw<Vec<T>> {
+    fn default() -> Self {
+        RawValue::from_string("[]".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()).into()
+    }
+}
+
 impl<T> Serialize for Raw<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.text.serialize(serializer)
@@ -107,6 +114,7 @@ mod tests {
         let raw: Raw<Vec<serde_json::Value>> = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&raw).unwrap(), text);
         assert_eq!(serde_json::to_string(&Raw::<Option<u8>>::default()).unwrap(), "null");
+        assert_eq!(serde_json::to_string(&Raw::<Vec<u8>>::default()).unwrap(), "[]");
         assert!(serde_json::from_str::<Raw<u8>>("{").is_err());
     }
 }

@@ -47,7 +47,8 @@ struct Weight;
 
 impl Weighter<Box<str>, Arc<Kept>> for Weight {
     fn weight(&self, key: &Box<str>, kept: &Arc<Kept>) -> u64 {
-        key.len() as u64 + kept.answer.weight()
+        let route = kept.route.as_ref().map_or(0, String::len);
+        (key.len() + route) as u64 + kept.answer.weight()
     }
 }
 
@@ -87,8 +88,8 @@ struct Flight<'c> {
 }
 
 impl Flight<'_> {
-    /// Hands the answer to who waits, and keeps it.
-    fn land(&self, kept: Arc<Kept>) {
+    /// Hands the answer to who waits, and keeps it: coding it may take longer, and is not what they wait for.
+    fn land(self, kept: Arc<Kept>) {
         self.cache.keep(&self.key, Arc::clone(&kept));
         self.sender.send_replace(Made::Done(kept));
     }
@@ -109,7 +110,8 @@ struct Arrival {
 
 impl Arrival {
     fn of(app: &App) -> Self {
-        Self { state: app.db.present(), at: app.clock.now() }
+        let at = app.clock.now();
+        Self { state: app.present(at), at }
     }
 
     /// Whether an answer that was made since or before shows everything that was there when the request came.
@@ -193,7 +195,7 @@ fn key(request: &ServiceRequest) -> Option<&str> {
 pub fn kept(request: &ServiceRequest) -> Option<(HttpResponse<BoxBody>, Arc<Kept>)> {
     let app = request.app_data::<web::Data<App>>()?;
     let now = app.clock.now();
-    let kept = app.answers.fresh(key(request)?, app.db.present(), now)?;
+    let kept = app.answers.fresh(key(request)?, app.present(now), now)?;
     let coded = kept.answer.made(Wanted::of(request.headers()))?;
     Some((kept.answer.answer(coded, request.headers(), now), kept))
 }
@@ -210,11 +212,11 @@ pub async fn pass(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servic
     let arrival = Arrival::of(&app);
     for _ in 0..WAITS {
         let now = app.clock.now();
-        if let Some(kept) = cache.fresh(&key, app.db.present(), now) {
+        if let Some(kept) = cache.fresh(&key, app.present(now), now) {
             return Ok(served(&app, &kept, request).await);
         }
         match cache.turn(&key) {
-            Turn::Own(flight) => return make(&app, Some(&flight), request, next).await,
+            Turn::Own(flight) => return make(&app, Some(flight), request, next).await,
             Turn::Others(mut receiver) => {
                 let told = receiver.wait_for(|made| !matches!(made, Made::NotYet)).await.map(|made| made.clone());
                 match told {
@@ -239,20 +241,20 @@ async fn served(app: &App, kept: &Kept, request: ServiceRequest) -> ServiceRespo
 
 async fn make(
     app: &App,
-    flight: Option<&Flight<'_>>,
+    flight: Option<Flight<'_>>,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let response = next.call(request).await;
     let answer = response.as_ref().ok().and_then(finished);
-    // What is due and could not be brought out is tried again by each request.
-    let kept = answer.clone().filter(|answer| !answer.version().is_over(app.clock.now()));
     if let Some(flight) = flight {
-        match kept {
+        match &answer {
+            // Over already: of those who wait one makes the next.
+            Some(answer) if answer.version().is_over(app.clock.now()) => drop(flight),
             Some(answer) => {
                 app.answers.made.fetch_add(1, Ordering::Relaxed);
                 let route = response.as_ref().ok().and_then(|response| response.request().match_pattern());
-                flight.land(Arc::new(Kept { answer, route }));
+                flight.land(Arc::new(Kept { answer: Arc::clone(answer), route }));
             }
             None => drop(flight.sender.send_replace(Made::NotToShare)),
         }
@@ -352,7 +354,7 @@ mod tests {
         let Turn::Own(second) = cache.turn("/a") else { panic!("nobody makes it") };
         let Turn::Others(mut waiting) = cache.turn("/a") else { panic!("somebody makes it") };
         second.land(answer(1));
-        drop(second);
+        assert!(matches!(cache.turn("/a"), Turn::Own(_)), "it has landed");
         assert!(matches!(&*waiting.wait_for(is_known).await.unwrap(), Made::Done(_)));
         assert_eq!(cache.len(), 1);
     }

@@ -34,6 +34,8 @@ pub async fn pass<B: MessageBody + 'static>(
     let started = Instant::now();
     let id = request_id(&request);
     if let Some((mut response, kept)) = answer_cache::kept(&request) {
+        let _entered = tracing::enabled!(tracing::Level::INFO)
+            .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
         dress(response.headers_mut(), id, Surface::Public);
         told(request.method(), || kept.route.clone(), response.status(), started);
         return Ok(request.into_response(response));

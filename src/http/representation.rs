@@ -205,7 +205,8 @@ impl Representation {
     /// How many bytes it takes at most, with all its codings.
     pub fn weight(&self) -> u64 {
         let length = self.identity.bytes.len() as u64;
-        length + 2 * (length - length / LEAST_SAVED) + 1024
+        let links = self.links.as_ref().map_or(0, HeaderValue::len) as u64;
+        length + 2 * (length - length / LEAST_SAVED) + links + 1024
     }
 
     /// The answer as it is.

@@ -10,7 +10,7 @@ use copydesk::auth::Role;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
-use crate::harness::TestServer;
+use crate::harness::{LOGGED, TestServer, logged_of};
 use crate::steps::{at_once, eventually};
 
 const MANAGED: &str = "/api/v1/manage/articles";
@@ -96,6 +96,51 @@ fn what_is_scheduled_comes_out_of_a_warm_cache_at_its_time() {
     assert_eq!((shown(), shown()), (0, 0));
     server.app.clock.advance(Duration::from_secs(61));
     assert_eq!((shown(), shown()), (1, 1));
+}
+
+#[test]
+fn what_is_due_and_can_not_be_brought_out_costs_readers_nothing_and_comes_out_when_it_can() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    published(&editor, "public");
+    let made = editor.post(MANAGED, &json!({ "title": "Stuck" })).expect(201);
+    let at = server.app.clock.now().plus_seconds(60);
+    editor
+        .post(&format!("{}/publish", made.header("location")), &json!({ "revision": 1, "publish_at": at }))
+        .expect(200);
+    let failing = "CREATE TRIGGER failing BEFORE INSERT ON published_articles \
+                   BEGIN SELECT abs(-9223372036854775807 - 1); END";
+    server.write(move |conn| diesel::RunQueryDsl::execute(diesel::sql_query(failing), conn));
+    server.app.clock.advance(Duration::from_mins(1));
+    let slugs = || {
+        let list = anyone.get("/api/v1/articles").expect(200).json();
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["slug"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for _ in 0..3 {
+        assert!(at_once(16, |_| slugs()).iter().all(|slugs| *slugs == ["public"]));
+    }
+    assert!((1..=2).contains(&server.app.answers.made()), "made {} times", server.app.answers.made());
+    server.write(|conn| diesel::RunQueryDsl::execute(diesel::sql_query("DROP TRIGGER failing"), conn));
+    eventually("it has come out", || (slugs().len() == 2).then_some(()));
+}
+
+#[test]
+fn the_line_in_the_log_has_the_id_of_the_answer_whether_that_was_kept_or_not() {
+    let server = TestServer::start();
+    let anyone = server.anonymous();
+    for turn in ["made", "kept"] {
+        let id = format!("{LOGGED}{turn}");
+        let answer = anyone.request("GET", "/api/v1/articles").header("x-request-id", &id).send().expect(200);
+        assert_eq!(answer.header("x-request-id"), id);
+        let line = eventually("it is told of", || logged_of(&id).into_iter().find(|line| line.contains("answered")));
+        assert!(line.contains("http.status=200") && line.contains("http.route=/api/v1/articles"), "{line}");
+    }
+    assert_eq!(server.app.answers.made(), 1);
 }
 
 #[test]

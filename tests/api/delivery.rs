@@ -446,6 +446,19 @@ fn the_time_of_a_state_never_goes_back() {
 }
 
 #[test]
+fn what_another_version_stored_without_its_lists_is_shown_with_empty_ones() {
+    let server = TestServer::start();
+    published(&server.signed_in(Role::Editor), &json!({ "title": "Old", "tags": ["sleep"] }));
+    server.write(|conn| {
+        let shorter = "UPDATE published_articles SET summary = \
+                       json_remove(summary, '$.content.tags', '$.content.authors', '$.content.categories')";
+        diesel::RunQueryDsl::execute(diesel::sql_query(shorter), conn)
+    });
+    let shown = server.anonymous().get("/api/v1/articles/old").expect(200).json();
+    assert_eq!((&shown["tags"], &shown["authors"], &shown["categories"]), (&json!([]), &json!([]), &json!([])));
+}
+
+#[test]
 fn a_cursor_does_not_mind_what_the_items_show() {
     let server = TestServer::start();
     let editor = server.signed_in(Role::Editor);

@@ -40,6 +40,18 @@ pub(crate) const MARKED_PHONE: &str = "4155550199";
 /// Whether something personal has come into the log of any server.
 static LEAKED: AtomicBool = AtomicBool::new(false);
 
+/// How the id of a request begins whose lines in the log a test wants to see.
+pub(crate) const LOGGED: &str = "zqlogged-";
+
+/// The lines in the log of any server that are about such requests.
+static LOGGED_LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The lines in the log about the request with this id, which begins with [`LOGGED`].
+pub(crate) fn logged_of(request_id: &str) -> Vec<String> {
+    let lines = LOGGED_LINES.lock().unwrap();
+    lines.iter().filter(|line| line.contains(request_id)).cloned().collect()
+}
+
 /// A log at its most talkative, which nobody reads but this.
 struct WatchedLog;
 
@@ -48,6 +60,10 @@ impl Write for WatchedLog {
         if is_personal(line) {
             LEAKED.store(true, Ordering::SeqCst);
             drop(writeln!(std::io::stderr(), "personal: {}", String::from_utf8_lossy(line)));
+        }
+        let text = String::from_utf8_lossy(line);
+        if text.contains(LOGGED) {
+            LOGGED_LINES.lock().unwrap().push(text.into_owned());
         }
         Ok(line.len())
     }
