@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
@@ -23,6 +22,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::http::answer_cache::AnswerCache;
 use crate::http::api::{Before, Surface};
+use crate::http::connections::{self, Connections};
 use crate::http::{Operations, Problem, answer_cache, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
@@ -33,6 +33,9 @@ use crate::{articles, audit, auth, authors, categories, contact, jobs, ops, redi
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
+/// How many open files a connection takes, and how many everything else.
+const FILES_OF_CONNECTION: usize = 2;
+const OTHER_FILES: usize = 256;
 
 /// Texts that may wait to be rendered.
 const RENDERINGS_WAITING: usize = 64;
@@ -72,7 +75,7 @@ pub struct Running {
     /// Stops it.
     pub handle: ServerHandle,
     server: Server,
-    jobs: [JoinHandle<()>; 2],
+    jobs: [JoinHandle<()>; 3],
 }
 
 impl Running {
@@ -139,7 +142,8 @@ pub fn start(app: App) -> Result<Running, String> {
     let operations = Arc::new(operations());
     let origins = app.config.cors_origins.clone();
     // A mail server that does not answer holds up no other job.
-    let jobs = [actix_web::rt::spawn(jobs::run(state.clone())), actix_web::rt::spawn(jobs::mail(state.clone()))];
+    let (jobs, mails) =
+        (actix_web::rt::spawn(jobs::run(state.clone())), actix_web::rt::spawn(jobs::mail(state.clone())));
     let factory = move || {
         Service::new()
             .app_data(state.clone())
@@ -150,15 +154,43 @@ pub fn start(app: App) -> Result<Running, String> {
             .default_service(web::to(|| async { Err::<&str, _>(Problem::not_found()) }))
             .wrap(from_fn(edge::pass))
     };
+    let limits = app.config.connections;
+    let connections = Connections::new(limits);
+    let sweeper = actix_web::rt::spawn(sweep(Arc::clone(&connections)));
     let server = HttpServer::new(factory)
         .workers(workers)
         .disable_signals()
-        .client_request_timeout(Duration::from_secs(10))
+        .client_request_timeout(limits.head)
+        .keep_alive(limits.keep_alive)
+        .max_connections(possible_connections(limits.most).div_ceil(workers))
+        .on_connect(move |io, extensions| connections.opened(io, extensions))
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(listener)
         .map_err(|error| format!("{listen} can't be listened on: {error}"))?
         .run();
-    Ok(Running { address, app, handle: server.handle(), server, jobs })
+    Ok(Running { address, app, handle: server.handle(), server, jobs: [jobs, mails, sweeper] })
+}
+
+async fn sweep(connections: Arc<Connections>) {
+    loop {
+        tokio::time::sleep(connections::SWEEP).await;
+        connections.close_late();
+    }
+}
+
+/// How many connections may be open, as far as the system allows so many files.
+fn possible_connections(wanted: usize) -> usize {
+    let files = (wanted * FILES_OF_CONNECTION + OTHER_FILES) as u64;
+    let allowed = rlimit::increase_nofile_limit(files).unwrap_or(files);
+    if allowed >= files {
+        return wanted;
+    }
+    let possible = usize::try_from(allowed).unwrap_or(usize::MAX).saturating_sub(OTHER_FILES) / FILES_OF_CONNECTION;
+    let possible = possible.max(1);
+    tracing::warn!(
+        "only {possible} of {wanted} connections are possible, since the system allows {allowed} open files; raise `ulimit -n`"
+    );
+    possible
 }
 
 fn register(operations: &Operations, config: &mut web::ServiceConfig, origins: &[String]) {

@@ -6,10 +6,12 @@
 mod checks;
 mod network;
 mod settings;
+mod values;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lettre::message::Mailbox;
 use phonenumber::country;
@@ -18,6 +20,10 @@ use secrecy::SecretString;
 pub use self::checks::Check;
 pub use self::network::Network;
 pub use self::settings::{SETTINGS, Setting};
+use self::values::{
+    base_url, checks, database_file, in_range, language, log_directives, log_format, networks, on_or_off, origins,
+    roles, smtp_url, template,
+};
 use crate::auth::Role;
 
 /// The form of the log.
@@ -68,6 +74,19 @@ pub struct MailServer {
     pub url: SecretString,
     /// Whom mails come from.
     pub from: Mailbox,
+}
+
+/// How many connections may be open, and how slow clients may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Connections {
+    /// How many may be open at the same time.
+    pub most: usize,
+    /// For how long one may be silent between two requests.
+    pub keep_alive: Duration,
+    /// For how long the head of a request may take to arrive. Not a setting: tests lower it.
+    pub head: Duration,
+    /// For how long the body of a request may take to arrive.
+    pub body: Duration,
 }
 
 /// The settings as the program uses them.
@@ -133,6 +152,8 @@ pub struct Config {
     pub cache_max_age: u32,
     /// Threads that answer requests.
     pub workers: usize,
+    /// How many connections may be open, and how slow clients may be.
+    pub connections: Connections,
     /// Directives of the log.
     pub log: String,
     /// The form of the log.
@@ -219,6 +240,7 @@ impl Config {
             workers: source
                 .read("COPYDESK_WORKERS", |text| in_range(text, 1, 64))?
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            connections: source.connections()?,
             log: source.read("COPYDESK_LOG", log_directives)?.unwrap_or_else(|| "warn".to_owned()),
             log_format: source.read("COPYDESK_LOG_FORMAT", log_format)?.unwrap_or(LogFormat::Text),
             password_cost: PasswordCost::RECOMMENDED,
@@ -281,6 +303,20 @@ impl Source<'_> {
         })
     }
 
+    fn connections(&self) -> Result<Connections, InvalidSetting> {
+        Ok(Connections {
+            most: self.read("COPYDESK_MOST_CONNECTIONS", |text| in_range(text, 16, 1_000_000))?.unwrap_or(8192),
+            keep_alive: self.seconds("COPYDESK_KEEP_ALIVE", 75)?,
+            head: Duration::from_secs(10),
+            body: self.seconds("COPYDESK_BODY_TIMEOUT", 30)?,
+        })
+    }
+
+    fn seconds(&self, variable: &str, default: u64) -> Result<Duration, InvalidSetting> {
+        let seconds = self.read(variable, |text| in_range(text, 1, 3600))?.unwrap_or(default);
+        Ok(Duration::from_secs(seconds))
+    }
+
     fn per_minute(&self, variable: &str, default: i64) -> Result<i64, InvalidSetting> {
         Ok(self.read(variable, |text| in_range(text, 1, 10_000))?.unwrap_or(default))
     }
@@ -295,89 +331,6 @@ impl Source<'_> {
         let from = self.read("COPYDESK_MAIL_FROM", |text| text.parse::<Mailbox>().ok())?;
         let from = from.or_else(|| "copydesk@localhost".parse().ok());
         Ok(url.zip(from).map(|(url, from)| MailServer { url, from }))
-    }
-}
-
-fn roles(text: &str) -> Option<Vec<Role>> {
-    if text == "none" { Some(Vec::new()) } else { text.split(',').map(|name| Role::from_name(name.trim())).collect() }
-}
-
-fn checks(text: &str) -> Option<Vec<Check>> {
-    let check = |name: &str| Check::ALL.iter().copied().find(|check| check.name() == name.trim());
-    if text == "none" { Some(Vec::new()) } else { text.split(',').map(check).collect() }
-}
-
-fn networks(text: &str) -> Option<Vec<Network>> {
-    text.split(',').map(|network| network.trim().parse().ok()).collect()
-}
-
-fn on_or_off(text: &str) -> Option<bool> {
-    match text {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn smtp_url(text: &str) -> Option<SecretString> {
-    let transport = lettre::AsyncSmtpTransport::<lettre::Tokio1Executor>::from_url(text);
-    transport.is_ok().then(|| SecretString::from(text))
-}
-
-fn database_file(text: &str) -> Option<PathBuf> {
-    let file = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")).unwrap_or(text);
-    (!file.is_empty() && !file.contains("://") && !file.starts_with(':')).then(|| PathBuf::from(file))
-}
-
-fn base_url(text: &str) -> Option<String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-    let plain = rest.chars().all(|c| c.is_ascii_graphic() && !"?#\"<>\\^`{|}".contains(c));
-    (plain && !rest.starts_with('/') && !rest.is_empty()).then(|| text.trim_end_matches('/').to_owned())
-}
-
-/// A path that holds `place` once, and no other braces.
-fn template(text: &str, place: &str) -> Option<String> {
-    let plain = text.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`|".contains(c));
-    let braces = text.matches('{').count() == 1 && text.matches(place).count() == 1;
-    (plain && text.starts_with('/') && braces).then(|| text.to_owned())
-}
-
-/// Whether the text has the form of a BCP 47 tag as sites use them: language, script, region, variants.
-fn language(text: &str) -> Option<String> {
-    let mut parts = text.split('-');
-    let primary = parts.next()?;
-    let fits = (2..=3).contains(&primary.len())
-        && primary.bytes().all(|b| b.is_ascii_alphabetic())
-        && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
-    (fits && text.len() <= 35).then(|| crate::text::canonical_language(text))
-}
-
-fn origins(text: &str) -> Option<Vec<String>> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|origin| !origin.is_empty())
-        .map(|origin| {
-            // Browsers send the host in lower case.
-            let url = base_url(&origin.to_ascii_lowercase())?;
-            let host = url.split_once("://")?.1;
-            (!host.contains('/')).then_some(url)
-        })
-        .collect()
-}
-
-fn in_range<T: std::str::FromStr + PartialOrd>(text: &str, least: T, most: T) -> Option<T> {
-    text.parse::<T>().ok().filter(|number| *number >= least && *number <= most)
-}
-
-fn log_directives(text: &str) -> Option<String> {
-    text.parse::<tracing_subscriber::filter::Targets>().ok().map(|_| text.to_owned())
-}
-
-fn log_format(text: &str) -> Option<LogFormat> {
-    match text {
-        "text" => Some(LogFormat::Text),
-        "json" => Some(LogFormat::Json),
-        _ => None,
     }
 }
 
@@ -408,6 +361,9 @@ mod tests {
             ("COPYDESK_CORS_ORIGINS", "https://a.example/path"),
             ("COPYDESK_CACHE_MAX_AGE", "-1"),
             ("COPYDESK_WORKERS", "0"),
+            ("COPYDESK_MOST_CONNECTIONS", "15"),
+            ("COPYDESK_KEEP_ALIVE", "0"),
+            ("COPYDESK_BODY_TIMEOUT", "1h"),
             ("COPYDESK_LOG_FORMAT", "xml"),
             ("COPYDESK_SECOND_FACTOR_ROLES", "admin,boss"),
             ("COPYDESK_TRUSTED_PROXIES", "10.0.0.0/33"),

@@ -18,6 +18,7 @@ use super::problem::{
     BAD_REQUEST, Fault, INVALID_JSON, MAX_FAULTS, PAYLOAD_TOO_LARGE, Problem, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE,
 };
 use super::schema::{self, Checker};
+use crate::state::App;
 
 /// The largest body that is read from who has shown who they are, in bytes: an article's body may have 1 MiB,
 /// escaped as JSON.
@@ -26,8 +27,6 @@ pub const MAX_BODY: usize = 4 * 1024 * 1024;
 pub const MAX_ANONYMOUS_BODY: usize = 16 * 1024;
 /// The largest body of a visitor's message, in bytes: 10,000 characters in any script, escaped, and twenty fields.
 pub const MAX_MESSAGE_BODY: usize = 256 * 1024;
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";
@@ -165,8 +164,9 @@ pub async fn read_json_or_form(req: &HttpRequest, payload: Payload) -> Result<(V
 /// # Errors
 /// `413` where it is too large, `408` where it takes too long, `400` where it breaks off.
 pub async fn read_in_time(req: &HttpRequest, payload: Payload) -> Result<web::BytesMut, Problem> {
-    tokio::time::timeout(PATIENCE, read_bytes(req, payload)).await.map_err(|_| {
-        Problem::new(&REQUEST_TIMEOUT, format!("The body did not arrive within {} seconds.", PATIENCE.as_secs()))
+    let patience = req.app_data::<web::Data<App>>().map_or(Duration::MAX, |app| app.config.connections.body);
+    tokio::time::timeout(patience, read_bytes(req, payload)).await.map_err(|_| {
+        Problem::new(&REQUEST_TIMEOUT, format!("The body did not arrive within {} seconds.", patience.as_secs()))
     })?
 }
 

@@ -5,7 +5,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 
 use super::answer_cache;
 use super::api::{Surface, surface};
+use super::connections::Connection;
 use super::problem::{Occurrence, PROBLEM_JSON, Problem, kind_of_status};
 use super::request_id::{X_REQUEST_ID, request_id};
 
@@ -33,12 +34,17 @@ pub async fn pass<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
     let id = request_id(&request);
+    let connection = Connection::of(&request).cloned();
     if let Some((mut response, kept)) = answer_cache::kept(&request) {
+        note_answered(connection.as_deref(), length(response.body()), started);
         let _entered = tracing::enabled!(tracing::Level::INFO)
             .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
         dress(response.headers_mut(), id, Surface::Public);
         told(request.method(), || kept.route.clone(), response.status(), started);
         return Ok(request.into_response(response));
+    }
+    if let Some(connection) = &connection {
+        connection.is_busy();
     }
     let request_id = id.to_str().unwrap_or_default().to_owned();
     let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
@@ -51,12 +57,25 @@ pub async fn pass<B: MessageBody + 'static>(
     let outcome = AssertUnwindSafe(tracing::Instrument::instrument(future, span.clone())).catch_unwind().await;
     let _entered = span.enter();
     let response = match outcome {
-        Ok(Ok(response)) => answered(response.map_into_boxed_body(), &occurrence, id),
-        Ok(Err(error)) => return Err(failed(&error, &occurrence).into()),
-        Err(_) => return Err(logged(Problem::internal("routing panicked")).at(occurrence).into()),
+        Ok(Ok(response)) => Ok(answered(response.map_into_boxed_body(), &occurrence, id)),
+        Ok(Err(error)) => Err(failed(&error, &occurrence)),
+        Err(_) => Err(logged(Problem::internal("routing panicked")).at(occurrence)),
     };
+    let length = response.as_ref().map_or(0, |response| length(response.response().body()));
+    note_answered(connection.as_deref(), length, Instant::now());
+    let response = response?;
     told(&method, || response.request().match_pattern(), response.status(), started);
     Ok(response)
+}
+
+fn note_answered(connection: Option<&Connection>, length: u64, now: Instant) {
+    if let Some(connection) = connection {
+        connection.has_answered(length, now);
+    }
+}
+
+fn length(body: &BoxBody) -> u64 {
+    if let BodySize::Sized(length) = body.size() { length } else { 0 }
 }
 
 /// One line in the log.

@@ -6,6 +6,7 @@ pub mod answer_cache;
 pub mod api;
 pub mod body;
 pub mod conditional;
+pub mod connections;
 pub mod draft;
 pub mod edge;
 pub mod editable;

@@ -40,6 +40,7 @@ mod merging;
 mod mirroring;
 mod openapi;
 mod ops;
+mod overload;
 mod policy;
 mod previews;
 mod problems;

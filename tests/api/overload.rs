@@ -1,0 +1,212 @@
+//! Under overload and before slow clients: what is refused says so, and everybody else is answered.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use copydesk::auth::Role;
+use copydesk::config::Connections;
+use copydesk::http::Problem;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::harness::{TestServer, block_on};
+use crate::steps::eventually;
+
+const LIST: &str = "/api/v1/articles";
+const HEAD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+/// Nothing takes this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a slow client sends something.
+const PAUSE: Duration = Duration::from_millis(50);
+
+fn connect(server: &TestServer) -> TcpStream {
+    let stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A server that is soon tired of slow clients.
+fn impatient() -> TestServer {
+    TestServer::start_with(|config| {
+        let second = Duration::from_secs(1);
+        config.connections = Connections { keep_alive: second, head: second, body: second, ..config.connections };
+    })
+}
+
+/// Sends `a` again and again until the server has closed the connection; gives what it said before.
+fn trickle(mut stream: TcpStream) -> String {
+    let (mut reader, begun) = (stream.try_clone().unwrap(), Instant::now());
+    let reading = thread::spawn(move || {
+        let mut answer = Vec::new();
+        // A reset is as good an end as any.
+        drop(reader.read_to_end(&mut answer));
+        String::from_utf8_lossy(&answer).into_owned()
+    });
+    while !reading.is_finished() {
+        assert!(begun.elapsed() < PATIENCE, "it goes on for ever");
+        drop(stream.write_all(b"a"));
+        thread::sleep(PAUSE);
+    }
+    reading.join().unwrap()
+}
+
+/// Reads the answer to [`HEAD`].
+fn read_health(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let mut bytes = [0; 512];
+        let read = stream.read(&mut bytes).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&bytes[..read]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+}
+
+#[test]
+fn where_too_many_reads_wait_more_are_refused_and_what_needs_no_database_is_answered() {
+    let server = TestServer::start();
+    let anyone = server.anonymous();
+    anyone.get(LIST).expect(200);
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let (begun, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let many = |number| {
+        let (db, gate) = (server.app.db.clone(), Arc::clone(&gate));
+        let (begun, refused) = (Arc::clone(&begun), Arc::clone(&refused));
+        thread::spawn(move || {
+            let reads = (0..number).map(|_| async {
+                let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+                let read = db.read(move |_| {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    drop(gate.lock());
+                    Ok::<_, Problem>(())
+                });
+                refused.fetch_add(usize::from(read.await.is_err()), Ordering::SeqCst);
+            });
+            block_on(join_all(reads));
+        })
+    };
+    let first = many(4);
+    eventually("every connection reads", || (begun.load(Ordering::SeqCst) == 4).then_some(()));
+    let waiting = many(600);
+    eventually("the queue is full", || (refused.load(Ordering::SeqCst) > 0).then_some(()));
+    let refused = anyone.get("/api/v1/authors/nobody");
+    assert_eq!(refused.header("retry-after"), "1");
+    refused.refused(503, "overloaded");
+    for _ in 0..20 {
+        anyone.get(LIST).expect(200);
+        anyone.get("/healthz").expect(200);
+    }
+    anyone.get("/api/v1/tags").refused(503, "overloaded");
+    assert!(!waiting.is_finished());
+    drop(closed);
+    first.join().unwrap();
+    waiting.join().unwrap();
+    anyone.get("/api/v1/tags").expect(200);
+}
+
+#[test]
+fn a_head_that_does_not_come_in_time_ends_its_connection() {
+    let server = impatient();
+    let mut stream = connect(&server);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
+    assert!(trickle(stream).starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
+fn a_second_head_that_does_not_come_in_time_ends_its_connection_as_well() {
+    let server = impatient();
+    let mut stream = connect(&server);
+    stream.write_all(HEAD).unwrap();
+    read_health(&mut stream);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
+    assert_eq!(trickle(stream), "");
+}
+
+#[test]
+fn a_body_that_does_not_come_in_time_is_a_408() {
+    let server = impatient();
+    let mut stream = connect(&server);
+    let head =
+        "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = trickle(stream);
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("within 1 seconds"), "{answer}");
+}
+
+#[test]
+fn a_connection_serves_one_request_after_the_other_and_ends_where_it_is_silent() {
+    let server = impatient();
+    let mut stream = connect(&server);
+    let begun = Instant::now();
+    // Longer than any of the times, together.
+    while begun.elapsed() < Duration::from_secs(4) {
+        stream.write_all(HEAD).unwrap();
+        read_health(&mut stream);
+        thread::sleep(Duration::from_millis(400));
+    }
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "it was silent for too long");
+}
+
+#[test]
+fn what_takes_long_to_answer_is_answered_all_the_same() {
+    let server = impatient();
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let (db, behind) = (server.app.db.clone(), Arc::clone(&gate));
+    let held = thread::spawn(move || {
+        let reads = (0..8).map(|_| {
+            let gate = Arc::clone(&behind);
+            db.read(move |_| {
+                drop(gate.lock());
+                Ok::<_, Problem>(())
+            })
+        });
+        block_on(join_all(reads));
+    });
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| server.anonymous().get("/api/v1/tags").status);
+        thread::sleep(Duration::from_secs(4));
+        assert!(!slow.is_finished());
+        drop(closed);
+        assert_eq!(slow.join().unwrap(), 200);
+    });
+    held.join().unwrap();
+}
+
+#[test]
+fn more_connections_than_are_allowed_wait_until_one_ends() {
+    let server = TestServer::start_with(|config| config.connections.most = 2);
+    // The harness has closed its own.
+    let mut open: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
+    for stream in &mut open {
+        stream.write_all(HEAD).unwrap();
+        read_health(stream);
+    }
+    let mut waits = connect(&server);
+    waits.write_all(HEAD).unwrap();
+    waits.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let refused = waits.read(&mut [0; 1]).unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    drop(open.pop());
+    waits.set_read_timeout(Some(PATIENCE)).unwrap();
+    read_health(&mut waits);
+}
+
+#[test]
+fn many_slow_clients_leave_the_others_alone() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    editor.post("/api/v1/manage/authors", &json!({ "name": "Maya" })).expect(201);
+    let mut slow: Vec<TcpStream> = (0..300).map(|_| connect(&server)).collect();
+    for byte in b"GET /api" {
+        for stream in &mut slow {
+            stream.write_all(&[*byte]).unwrap();
+        }
+        server.anonymous().get("/api/v1/authors/maya").expect(200);
+    }
+}
