@@ -162,7 +162,8 @@ pub(crate) async fn list_authors(
     app: Data<App>,
     query: ListQuery<ListAuthors>,
 ) -> Result<Delivered<ListOf<Author>>, Problem> {
-    let ((items, page, links), version) = app.read_public(move |conn| part(conn, &query, AuthorRow::published)).await?;
+    let ((items, page, links), version) =
+        app.read_public(move |reader| part(reader.conn, &query, AuthorRow::published)).await?;
     Ok(app.delivered(ListOf { items, page }, version).with_links(links))
 }
 
@@ -176,7 +177,8 @@ pub(crate) async fn get_author(
     _query: Query<NoParameters>,
 ) -> Result<Resolved<Author>, Problem> {
     let (found, version) = app
-        .read_public(move |conn| {
+        .read_public(move |reader| {
+            let conn = &mut *reader.conn;
             if let Some(row) = by_slug(conn, &slug)? {
                 return row.published(conn).map(Ok);
             }

@@ -184,9 +184,9 @@ pub(crate) async fn list_categories(
     query: ListQuery<ListCategories>,
 ) -> Result<Delivered<ListOf<Category>>, Problem> {
     let ((items, page, links), version) = app
-        .read_public(move |conn| match query.filters.include.first() {
-            Some(CategoryInclude::Children) => store::part(conn, &store::roots(), &query, store::nested),
-            None => store::part(conn, &store::all(), &query, store::published),
+        .read_public(move |reader| match query.filters.include.first() {
+            Some(CategoryInclude::Children) => store::part(reader.conn, &store::roots(), &query, store::nested),
+            None => store::part(reader.conn, &store::all(), &query, store::published),
         })
         .await?;
     Ok(app.delivered(ListOf { items, page }, version).with_links(links))
@@ -202,7 +202,8 @@ pub(crate) async fn get_category(
     _query: Query<NoParameters>,
 ) -> Result<Resolved<Category>, Problem> {
     let (found, version) = app
-        .read_public(move |conn| {
+        .read_public(move |reader| {
+            let conn = &mut *reader.conn;
             if let Some(row) = store::by_slug(conn, &slug)? {
                 return store::published_one(conn, row).map(Ok);
             }

@@ -139,9 +139,10 @@ pub(crate) async fn list_redirects(
     app: Data<App>,
     query: ListQuery<ListRedirects>,
 ) -> Result<Either<Delivered<ListOf<Redirect>>, DeliveredText>, Problem> {
-    let (state, format) = (app.clone(), query.filters.format);
+    let format = query.filters.format;
     if format == RedirectFormat::Json {
-        let ((list, links), version) = app.read_public(move |conn| store::part(conn, &state.config, &query)).await?;
+        let ((list, links), version) =
+            app.read_public(move |reader| store::part(reader.conn, reader.config, &query)).await?;
         return Ok(Either::First(app.delivered(list, version).with_links(links)));
     }
     if query.paging.cursor.is_some() || query.paging.page.is_some() {
@@ -149,7 +150,7 @@ pub(crate) async fn list_redirects(
         let name = if query.paging.page.is_some() { "page" } else { "cursor" };
         return Err(Problem::invalid_query(vec![Fault::query(name, "conflict", message)]));
     }
-    let (all, version) = app.read_public(move |conn| store::all(conn, &state.config)).await?;
+    let (all, version) = app.read_public(|reader| store::all(reader.conn, reader.config)).await?;
     Ok(Either::Second(app.delivered_text(format.write(&all), version)))
 }
 

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::db::Conn;
 use crate::http::{Delivered, Operations, Problem, Query};
 use crate::redirects::{self, Redirect, RedirectReason};
-use crate::state::App;
+use crate::state::{App, PublicReader};
 use crate::text;
 
 /// The operations of this feature.
@@ -60,9 +60,8 @@ pub(crate) async fn resolve_path(
     app: Data<App>,
     Query(query): Query<ResolvePath>,
 ) -> Result<Delivered<Resolution>, Problem> {
-    let state = app.clone();
     let (found, version) =
-        app.read_public(move |conn| resolve(conn, &state.config, &query.path)?.ok_or_else(Problem::not_found)).await?;
+        app.read_public(move |reader| resolve(reader, &query.path)?.ok_or_else(Problem::not_found)).await?;
     Ok(app.delivered(found, version))
 }
 
@@ -70,11 +69,12 @@ pub(crate) async fn resolve_path(
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn resolve(conn: &mut Conn, config: &Config, path: &str) -> Result<Option<Resolution>, Problem> {
+fn resolve(reader: &mut PublicReader<'_>, path: &str) -> Result<Option<Resolution>, Problem> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    if let Some(present) = present(conn, config, path)? {
+    if let Some(present) = present(reader, path)? {
         return Ok(Some(present));
     }
+    let (conn, config) = (&mut *reader.conn, reader.config);
     if let Some(redirect) = redirects::made_by_hand(conn, path)? {
         return Ok(Some(Resolution::Redirect(redirect)));
     }
@@ -87,12 +87,13 @@ pub(crate) fn resolve(conn: &mut Conn, config: &Config, path: &str) -> Result<Op
     }
 }
 
-fn present(conn: &mut Conn, config: &Config, path: &str) -> Result<Option<Resolution>, Problem> {
-    if let Some(slug) = slug_in(&config.article_path, path)
-        && let Some(article) = articles::public(conn, config, slug)?
+fn present(reader: &mut PublicReader<'_>, path: &str) -> Result<Option<Resolution>, Problem> {
+    if let Some(slug) = slug_in(&reader.config.article_path, path)
+        && let Some(article) = articles::public(reader, slug)?
     {
         return Ok(Some(Resolution::Article(Box::new(article))));
     }
+    let (conn, config) = (&mut *reader.conn, reader.config);
     if let Some(slug) = slug_in(&config.author_path, path)
         && let Some(author) = authors::public(conn, slug)?
     {

@@ -26,6 +26,7 @@ use crate::http::connections::{self, Connections};
 use crate::http::{Operations, Problem, answer_cache, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
+use crate::memo::Memo;
 use crate::promotions::Promotions;
 use crate::state::{App, Clock};
 use crate::vault::Vault;
@@ -37,6 +38,8 @@ const SHUTDOWN_SECONDS: u64 = 10;
 const FILES_OF_CONNECTION: usize = 2;
 const OTHER_FILES: usize = 256;
 
+/// Which part of the answer cache's bytes is for what many answers show alike.
+const MEMO_SHARE: u64 = 8;
 /// Texts that may wait to be rendered.
 const RENDERINGS_WAITING: usize = 64;
 
@@ -113,7 +116,8 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
         secret: ServerSecret::open(&config.key_dir)?,
         limits: Limits::new(config.rate_limits),
         floods,
-        answers: AnswerCache::new(config.cache_bytes),
+        answers: AnswerCache::new(config.cache_bytes - config.cache_bytes / MEMO_SHARE),
+        memo: Memo::new(config.cache_bytes / MEMO_SHARE),
         vault,
         mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
         anonymous: AnonymousEvents::default(),

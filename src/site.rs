@@ -177,7 +177,7 @@ impl SiteRow {
 /// The facts that stand on every page: name, contact, navigation and calls to action. Open to anyone.
 #[utoipa::path(get, path = "/api/v1/site", tag = "Site")]
 pub(crate) async fn get_site(app: Data<App>, _query: Query<NoParameters>) -> Result<Delivered<SiteContent>, Problem> {
-    let (row, version) = app.read_public(present).await?;
+    let (row, version) = app.read_public(|reader| present(reader.conn)).await?;
     Ok(app.delivered(row.content.0, version))
 }
 

@@ -1,5 +1,7 @@
 //! What a handler can reach: settings, database, clock and keys.
 
+use std::sync::Arc;
+
 use tokio::sync::Mutex;
 
 use crate::auth::address::UntrustedProxy;
@@ -17,6 +19,7 @@ use crate::http::answer_cache::AnswerCache;
 use crate::http::{CachePolicy, Delivered, DeliveredText, Problem};
 use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
+use crate::memo::{Memo, MemoAt};
 use crate::promotions::Promotions;
 use crate::text::{self, Rendered};
 use crate::vault::Vault;
@@ -43,6 +46,8 @@ pub struct App {
     pub floods: FloodLimits,
     /// Delivery answers that are kept.
     pub answers: AnswerCache,
+    /// What many of them show alike.
+    pub memo: Memo,
     /// Seals what is most private.
     pub vault: Vault,
     /// What anonymous callers did and the audit trail does not know yet.
@@ -57,6 +62,23 @@ pub struct App {
     pub running: Running,
     /// Held by whoever finishes an erasure.
     pub finishing: Mutex<()>,
+}
+
+/// Reads one state of what is public.
+pub struct PublicReader<'a> {
+    /// The connection, in its transaction.
+    pub conn: &'a mut Conn,
+    /// The settings.
+    pub config: &'a Config,
+    /// What is known of this state already.
+    pub memo: MemoAt<'a>,
+}
+
+impl<'a> PublicReader<'a> {
+    /// A reader that remembers nothing: of a state that only its own transaction sees.
+    pub fn unremembered(conn: &'a mut Conn, config: &'a Config) -> Self {
+        Self { conn, config, memo: MemoAt::NOTHING }
+    }
 }
 
 impl App {
@@ -80,25 +102,29 @@ impl App {
     ///
     /// # Errors
     /// What the work returns, or an error of the door.
-    pub async fn read_public<T, F>(&self, work: F) -> Result<(T, ContentVersion), Problem>
+    pub async fn read_public<T, F>(self: &Arc<Self>, work: F) -> Result<(T, ContentVersion), Problem>
     where
-        F: FnOnce(&mut Conn) -> Result<T, Problem> + Send + 'static,
+        F: FnOnce(&mut PublicReader<'_>) -> Result<T, Problem> + Send + 'static,
         T: Send + 'static,
     {
-        let now = self.clock.now();
+        let (app, now) = (Arc::clone(self), self.clock.now());
+        let work = move |conn: &mut Conn, version: ContentVersion| {
+            let memo = app.memo.at(version);
+            work(&mut PublicReader { conn, config: &app.config, memo }).map(|value| (value, version))
+        };
         let is_paused = self.promotions.paused_until(now).is_some();
         let read = self.db.snapshot(move |conn, version| {
             if version.is_over(now) && !is_paused {
                 return Ok::<_, Problem>(Err(work));
             }
-            work(conn).map(|value| Ok((value, version)))
+            work(conn, version).map(Ok)
         });
         let (value, version) = match read.await? {
             Ok(read) => read,
             Err(work) => {
                 self.promotions.run_unless_paused(self).await;
                 // What could not be brought out holds up nothing.
-                self.db.snapshot(move |conn, version| Ok::<_, Problem>((work(conn)?, version))).await?
+                self.db.snapshot(work).await?
             }
         };
         Ok((value, self.promotions.lasting(version, self.clock.now())))

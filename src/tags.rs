@@ -65,7 +65,7 @@ pub(crate) async fn list_tags(
     app: Data<App>,
     query: ListQuery<NoParameters>,
 ) -> Result<Delivered<ListOf<Tag>>, Problem> {
-    let ((items, page, links), version) = app.read_public(move |conn| part(conn, &query)).await?;
+    let ((items, page, links), version) = app.read_public(move |reader| part(reader.conn, &query)).await?;
     Ok(app.delivered(ListOf { items, page }, version).with_links(links))
 }
 

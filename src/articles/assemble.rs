@@ -1,6 +1,7 @@
 //! From rows to articles: resolves authors, categories, translations and links, each with one query a page.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -8,41 +9,107 @@ use super::delivered::{Article, DeliveredBody, DeliveredRow, Resolved, Translati
 use super::model::{ArticleId, Content};
 use super::published;
 use super::related;
-use super::views::{ArticleSummary, ListInclude};
+use super::views::{ArticleListItem, ArticleSummary, ListInclude};
 use crate::authors::{self, AuthorId, AuthorSummary};
 use crate::categories::{self, CategoryId, CategorySummary};
 use crate::config::Config;
 use crate::db::{Conn, Raw};
 use crate::http::Problem;
 use crate::slugs;
+use crate::state::PublicReader;
 use crate::text;
 
-/// Articles of these rows, in their order, with what `include` asks for.
-pub(super) fn articles(
-    conn: &mut Conn,
-    config: &Config,
-    mut rows: Vec<DeliveredRow>,
+/// A public article in short, as most answers show it.
+pub(super) struct Item {
+    /// The article without what is large.
+    pub article: Article,
+    /// The same, finished.
+    pub json: Raw<Article>,
+    /// What it is sorted by where it is sorted by title.
+    pub title_key: String,
+}
+
+/// The public ones of these articles, in this order.
+pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<Arc<Item>>, Problem> {
+    let mut known: HashMap<Uuid, Arc<Item>> = HashMap::with_capacity(ids.len());
+    let mut unknown = Vec::new();
+    for id in ids {
+        match reader.memo.get(&item_key(*id)) {
+            Some(item) => drop(known.insert(*id, item)),
+            None => unknown.push(*id),
+        }
+    }
+    let rows = published::in_order(reader.conn, &unknown)?;
+    for item in made(reader, rows)? {
+        let id = item.article.id.uuid();
+        reader.memo.put(&item_key(id), &item, MEMORY_OF_TEXT * item.json.text().len());
+        known.insert(id, item);
+    }
+    Ok(ids.iter().filter_map(|id| known.get(id).cloned()).collect())
+}
+
+/// How much memory an item takes, as a multiple of its finished text: that, the same in parts, and the room between them.
+const MEMORY_OF_TEXT: usize = 4;
+
+fn item_key(id: Uuid) -> [u8; 21] {
+    let mut key = [0; 21];
+    let (kind, rest) = key.split_at_mut(5);
+    kind.copy_from_slice(b"item\0");
+    rest.copy_from_slice(id.as_bytes());
+    key
+}
+
+fn made(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Vec<Arc<Item>>, Problem> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    resolve_replaced(reader.conn, &mut rows)?;
+    let taxonomy = Taxonomy::load(reader.conn, &rows)?;
+    let translations = translations(reader.conn, reader.config, &rows)?;
+    let items = rows.into_iter().map(|row| {
+        let title_key = row.title_key.clone();
+        let article = article(reader.config, &taxonomy, &translations, row);
+        let json = Raw::of(&article).map_err(Problem::internal)?;
+        Ok(Arc::new(Item { article, json, title_key }))
+    });
+    items.collect()
+}
+
+/// What lists show of these articles.
+pub(super) fn listed(
+    reader: &mut PublicReader<'_>,
+    items: &[Arc<Item>],
+    include: &[ListInclude],
+) -> Result<Vec<ArticleListItem>, Problem> {
+    if include.is_empty() {
+        return Ok(items.iter().map(|item| ArticleListItem(item.json.clone())).collect());
+    }
+    let articles = with_included(reader, items, include)?;
+    articles.iter().map(|article| Raw::of(article).map(ArticleListItem).map_err(Problem::internal)).collect()
+}
+
+/// These articles with what `include` asks for.
+pub(super) fn with_included(
+    reader: &mut PublicReader<'_>,
+    items: &[Arc<Item>],
     include: &[ListInclude],
 ) -> Result<Vec<Article>, Problem> {
-    resolve_replaced(conn, &mut rows)?;
-    let taxonomy = Taxonomy::load(conn, &rows)?;
-    let translations = translations(conn, config, &rows)?;
     let mut bodies = if include.iter().any(|one| *one != ListInclude::Related) {
-        let ids: Vec<ArticleId> = rows.iter().map(|row| row.article_id).collect();
-        let bodies = published::bodies(conn, &ids)?;
-        linked(conn, config, bodies, include)?
+        let ids: Vec<ArticleId> = items.iter().map(|item| item.article.id).collect();
+        let bodies = published::bodies(reader.conn, &ids)?;
+        linked(reader.conn, reader.config, bodies, include)?
     } else {
         HashMap::new()
     };
-    let mut related =
-        if include.contains(&ListInclude::Related) { related_to(conn, config, &rows)? } else { HashMap::new() };
-    let finished = rows.into_iter().map(|row| {
-        let id = row.article_id;
-        let mut article = article(config, &taxonomy, &translations, row);
-        if let Some(body) = bodies.remove(&id) {
+    let finished = items.iter().map(|item| {
+        let mut article = item.article.clone();
+        if let Some(body) = bodies.remove(&article.id) {
             add_body(&mut article, body, include)?;
         }
-        article.related = related.remove(&id);
+        if include.contains(&ListInclude::Related) {
+            let ids = related::ids(reader, article.id, &article.language, related::DEFAULT_LIMIT)?;
+            article.related = Some(summaries(reader, &ids)?);
+        }
         Ok(article)
     });
     finished.collect()
@@ -56,16 +123,16 @@ pub(super) fn preview(
     content: &Content,
     body: DeliveredBody,
 ) -> Result<Article, Problem> {
+    let reader = &mut PublicReader::unremembered(conn, config);
     let mut include = ListInclude::ALWAYS_IN_ONE.to_vec();
     include.extend([ListInclude::BodyMarkdown, ListInclude::Sections]);
-    let facets = published::facets(conn, content)?;
-    let ids = related::by_facets(conn, &row, facets, related::DEFAULT_LIMIT)?;
-    let related = published::in_order(conn, &ids)?;
-    let related = summaries(conn, config, related)?;
+    let facets = published::facets(reader.conn, content)?;
+    let ids = related::by_facets(reader, row.article_id, &row.language, facets, related::DEFAULT_LIMIT)?;
+    let related = summaries(reader, &ids)?;
     let (id, rows) = (row.article_id, [row]);
-    let taxonomy = Taxonomy::load(conn, &rows)?;
-    let translations = translations(conn, config, &rows)?;
-    let bodies = linked(conn, config, HashMap::from([(id, body)]), &include)?;
+    let taxonomy = Taxonomy::load(reader.conn, &rows)?;
+    let translations = translations(reader.conn, config, &rows)?;
+    let bodies = linked(reader.conn, config, HashMap::from([(id, body)]), &include)?;
     let [row] = rows;
     let mut article = article(config, &taxonomy, &translations, row);
     for body in bodies.into_values() {
@@ -75,13 +142,9 @@ pub(super) fn preview(
     Ok(article)
 }
 
-/// Summaries of these rows.
-pub(super) fn summaries(
-    conn: &mut Conn,
-    config: &Config,
-    rows: Vec<DeliveredRow>,
-) -> Result<Vec<ArticleSummary>, Problem> {
-    Ok(articles(conn, config, rows, &[])?.into_iter().map(ArticleSummary).collect())
+/// Summaries of the public ones of these articles.
+pub(super) fn summaries(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<ArticleSummary>, Problem> {
+    Ok(items(reader, ids)?.into_iter().map(|item| ArticleSummary(item.json.clone())).collect())
 }
 
 struct Taxonomy {
@@ -159,20 +222,6 @@ fn translations(conn: &mut Conn, config: &Config, rows: &[DeliveredRow]) -> Resu
         by_root.entry(row.translation_root).or_default().push((row.article_id, translation));
     }
     Ok(by_root)
-}
-
-fn related_to(
-    conn: &mut Conn,
-    config: &Config,
-    rows: &[DeliveredRow],
-) -> Result<HashMap<ArticleId, Vec<ArticleSummary>>, Problem> {
-    rows.iter()
-        .map(|row| {
-            let ids = related::ids(conn, row, related::DEFAULT_LIMIT)?;
-            let rows = published::in_order(conn, &ids)?;
-            Ok((row.article_id, summaries(conn, config, rows)?))
-        })
-        .collect()
 }
 
 /// Fills in the links by identity of all bodies of a page with one query.

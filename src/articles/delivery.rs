@@ -1,23 +1,26 @@
 //! Delivery of articles: what anyone may read.
 
+use std::sync::Arc;
+
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
-use super::assemble;
-use super::delivered::{Article, DeliveredRow};
+use super::assemble::{self, Item};
+use super::delivered::Article;
 use super::filters::ListArticles;
 use super::model::ArticleId;
-use super::published::{self, ListedArticle, WithdrawnRow};
+use super::published::{self, WithdrawnRow};
 use super::related;
 use super::views::{ArticleInclude, ArticleListItem, ArticleSummary, ListInclude};
 use crate::config::Config;
 use crate::db::{Conn, Timestamp};
 use crate::http::answer::Resolved;
 use crate::http::problem::GONE;
-use crate::http::{Delivered, Found, ListOf, ListQuery, Path, Problem, Query, page};
+use crate::http::{Delivered, Found, ListOf, ListQuery, Path, Problem, Query, SortValue, Sorted, page};
 use crate::slugs::{self, Slug};
-use crate::state::App;
+use crate::state::{App, PublicReader};
 
 /// What one article may show beyond what it always shows.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
@@ -79,8 +82,7 @@ pub(super) async fn list_articles(
     app: Data<App>,
     query: ListQuery<ListArticles, true>,
 ) -> Result<Delivered<ListOf<ArticleListItem>>, Problem> {
-    let state = app.clone();
-    let ((list, links), version) = app.read_public(move |conn| list(conn, &state.config, &query)).await?;
+    let ((list, links), version) = app.read_public(move |reader| list(reader, &query)).await?;
     Ok(app.delivered(list, version).with_links(links))
 }
 
@@ -99,8 +101,7 @@ pub(super) async fn get_article(
     Path(Slug(slug)): Path<Slug>,
     Query(query): Query<GetArticle>,
 ) -> Result<Resolved<Article>, Problem> {
-    let state = app.clone();
-    let (found, version) = app.read_public(move |conn| get(conn, &state.config, &slug, &query)).await?;
+    let (found, version) = app.read_public(move |reader| get(reader, &slug, &query)).await?;
     Ok(match found {
         Ok(article) => Resolved::Here(app.delivered(article, version)),
         Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}"), version, app.cache_policy()),
@@ -120,11 +121,10 @@ pub(super) async fn list_related_articles(
     Path(Slug(slug)): Path<Slug>,
     Query(query): Query<ListRelated>,
 ) -> Result<Resolved<RelatedArticles>, Problem> {
-    let state = app.clone();
     let (found, version) = app
-        .read_public(move |conn| match present(conn, &state.config, &slug)? {
+        .read_public(move |reader| match present(reader, &slug)? {
             Err(slug) => Ok(Err(slug)),
-            Ok(row) => related_to(conn, &state.config, &row, query.limit).map(Ok),
+            Ok(id) => related_to(reader, id, query.limit).map(Ok),
         })
         .await?;
     Ok(match found {
@@ -135,40 +135,55 @@ pub(super) async fn list_related_articles(
 
 type Part = (ListOf<ArticleListItem>, Option<String>);
 
-fn list(conn: &mut Conn, config: &Config, query: &ListQuery<ListArticles, true>) -> Result<Part, Problem> {
-    let plan = query.filters.plan(conn, &config.language, query.faults.clone())?;
+/// An article in a sorted list.
+struct Listed {
+    item: Arc<Item>,
+    keys: Vec<SortValue>,
+}
+
+impl Sorted for Listed {
+    fn sort_values(&self) -> Vec<SortValue> {
+        self.keys.clone()
+    }
+    fn id(&self) -> Uuid {
+        self.item.article.id.uuid()
+    }
+}
+
+fn list(reader: &mut PublicReader<'_>, query: &ListQuery<ListArticles, true>) -> Result<Part, Problem> {
+    let plan = query.filters.plan(reader.conn, &reader.config.language, query.faults.clone())?;
     let (limit, start) = (query.paging.limit, query.paging.start(&query.fingerprint, &plan.kinds())?);
-    let ids = plan.list.page(conn, start.place(limit), limit)?;
-    let total = if start.counts() { Some(plan.count(conn)?) } else { None };
-    let rows = published::in_order(conn, &ids.ids)?;
-    let listed = rows.into_iter().map(|row| ListedArticle { keys: plan.values(&row), row }).collect();
+    let ids = plan.list.page(reader.conn, start.place(limit), limit)?;
+    let total = if start.counts() { Some(plan.count(reader.conn)?) } else { None };
+    let items = assemble::items(reader, &ids.ids)?;
+    let listed = items.iter().map(|item| Listed { keys: plan.values(item), item: Arc::clone(item) }).collect();
     let found = Found { items: listed, more: ids.more, total };
     let (page, links) = page::describe(&found, &start, limit, &query.fingerprint, &query.link_base);
-    let rows = found.items.into_iter().map(|listed| listed.row).collect();
-    let articles = assemble::articles(conn, config, rows, &query.filters.include)?;
-    Ok((ListOf { items: articles.into_iter().map(ArticleListItem).collect(), page }, links))
+    let items = assemble::listed(reader, &items, &query.filters.include)?;
+    Ok((ListOf { items, page }, links))
 }
 
-fn get(conn: &mut Conn, config: &Config, slug: &str, query: &GetArticle) -> Result<Result<Article, String>, Problem> {
-    let row = match present(conn, config, slug)? {
-        Ok(row) => row,
+fn get(reader: &mut PublicReader<'_>, slug: &str, query: &GetArticle) -> Result<Result<Article, String>, Problem> {
+    let id = match present(reader, slug)? {
+        Ok(id) => id,
         Err(slug) => return Ok(Err(slug)),
     };
-    whole(conn, config, row, &query.include).map(Ok)
+    whole(reader, id, &query.include).map(Ok)
 }
 
-fn whole(conn: &mut Conn, config: &Config, row: DeliveredRow, include: &[ArticleInclude]) -> Result<Article, Problem> {
+fn whole(reader: &mut PublicReader<'_>, id: ArticleId, include: &[ArticleInclude]) -> Result<Article, Problem> {
     let mut wanted = ListInclude::ALWAYS_IN_ONE.to_vec();
     wanted.extend(include.iter().map(|one| ListInclude::from(*one)));
-    assemble::articles(conn, config, vec![row], &wanted)?.pop().ok_or_else(Problem::not_found)
+    let items = assemble::items(reader, &[id.uuid()])?;
+    assemble::with_included(reader, &items, &wanted)?.pop().ok_or_else(Problem::not_found)
 }
 
 /// The public article of a present slug, with all that its own address answers.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn public(conn: &mut Conn, config: &Config, slug: &str) -> Result<Option<Article>, Problem> {
-    published::by_slug(conn, slug)?.map(|row| whole(conn, config, row, &[])).transpose()
+pub(crate) fn public(reader: &mut PublicReader<'_>, slug: &str) -> Result<Option<Article>, Problem> {
+    published::by_slug(reader.conn, slug)?.map(|id| whole(reader, id, &[])).transpose()
 }
 
 /// Whether a public article has a slug now.
@@ -204,20 +219,21 @@ pub(crate) fn withdrawal(conn: &mut Conn, config: &Config, slug: &str) -> Result
     row.map(|row| withdrawn(conn, config, &row)).transpose()
 }
 
-fn related_to(conn: &mut Conn, config: &Config, row: &DeliveredRow, limit: u32) -> Result<RelatedArticles, Problem> {
-    let ids = related::ids(conn, row, limit as usize)?;
-    let rows = published::in_order(conn, &ids)?;
+fn related_to(reader: &mut PublicReader<'_>, id: ArticleId, limit: u32) -> Result<RelatedArticles, Problem> {
+    let item = assemble::items(reader, &[id.uuid()])?.pop().ok_or_else(Problem::not_found)?;
+    let ids = related::ids(reader, id, &item.article.language, limit as usize)?;
     let page = page::Page { limit, next_cursor: None, number: None, total_items: None, total_pages: None };
-    Ok(RelatedArticles { items: assemble::summaries(conn, config, rows)?, page })
+    Ok(RelatedArticles { items: assemble::summaries(reader, &ids)?, page })
 }
 
 /// The public article of a slug, or the present slug that a former one leads to.
 ///
 /// # Errors
 /// `410` for what is withdrawn, `404` for what never was.
-fn present(conn: &mut Conn, config: &Config, slug: &str) -> Result<Result<DeliveredRow, String>, Problem> {
-    if let Some(row) = published::by_slug(conn, slug)? {
-        return Ok(Ok(row));
+fn present(reader: &mut PublicReader<'_>, slug: &str) -> Result<Result<ArticleId, String>, Problem> {
+    let (conn, config) = (&mut *reader.conn, reader.config);
+    if let Some(id) = published::by_slug(conn, slug)? {
+        return Ok(Ok(id));
     }
     if let Some(slug) = present_slug(conn, slug)? {
         return Ok(Err(slug));

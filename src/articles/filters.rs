@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::delivered::DeliveredRow;
+use super::assemble::Item;
 use super::published;
 use super::views::ListInclude;
 use crate::authors;
@@ -95,11 +95,13 @@ impl ArticleSort {
         }
     }
 
-    fn value(self, row: &DeliveredRow) -> SortValue {
+    fn value(self, item: &Item) -> SortValue {
         match self {
-            Self::PublishedAt | Self::PublishedAtDescending => SortValue::Integer(row.published_at.unix_millis()),
-            Self::UpdatedAt | Self::UpdatedAtDescending => SortValue::Integer(row.updated_at.unix_millis()),
-            Self::Title | Self::TitleDescending => SortValue::Text(row.title_key.clone()),
+            Self::PublishedAt | Self::PublishedAtDescending => {
+                SortValue::Integer(item.article.published_at.unix_millis())
+            }
+            Self::UpdatedAt | Self::UpdatedAtDescending => SortValue::Integer(item.article.updated_at.unix_millis()),
+            Self::Title | Self::TitleDescending => SortValue::Text(item.title_key.clone()),
         }
     }
 }
@@ -126,8 +128,8 @@ impl Plan {
     }
 
     /// The sort values of an article.
-    pub(super) fn values(&self, row: &DeliveredRow) -> Vec<SortValue> {
-        self.sort.iter().map(|sort| sort.value(row)).collect()
+    pub(super) fn values(&self, item: &Item) -> Vec<SortValue> {
+        self.sort.iter().map(|sort| sort.value(item)).collect()
     }
 
     /// How many articles the list has: one look-up without or with one filter, else a count of the range.

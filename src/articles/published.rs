@@ -10,7 +10,7 @@ use super::model::{ArticleId, Content, PublishedBody, PublishedSummary};
 use crate::categories::Lineage;
 use crate::counts;
 use crate::db::{Conn, Document, Id, Timestamp, Tx, among};
-use crate::http::{Problem, SortValue, Sorted};
+use crate::http::Problem;
 use crate::schema::{published_articles, published_bodies, published_facets, withdrawn_articles};
 use crate::slugs;
 use crate::text::RENDERER_VERSION;
@@ -29,21 +29,6 @@ pub struct PublishedRow {
     pub summary: Document<PublishedSummary>,
 }
 
-/// A public article in a sorted list.
-pub(super) struct ListedArticle {
-    pub row: DeliveredRow,
-    pub keys: Vec<SortValue>,
-}
-
-impl Sorted for ListedArticle {
-    fn sort_values(&self) -> Vec<SortValue> {
-        self.keys.clone()
-    }
-    fn id(&self) -> Uuid {
-        self.row.article_id.uuid()
-    }
-}
-
 /// An article that was public and is no more.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = withdrawn_articles)]
@@ -54,11 +39,11 @@ pub struct WithdrawnRow {
     pub successor_id: Option<ArticleId>,
 }
 
-/// The public article of a slug.
-pub(super) fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<DeliveredRow>, Problem> {
+/// The id of the public article of a slug.
+pub(super) fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<ArticleId>, Problem> {
     Ok(published_articles::table
         .filter(published_articles::slug.eq(slug))
-        .select(DeliveredRow::as_select())
+        .select(published_articles::article_id)
         .first(conn)
         .optional()?)
 }
@@ -73,8 +58,8 @@ pub(super) fn named(conn: &mut Conn, name: &str) -> Result<Option<ArticleId>, Pr
     if let Ok(id) = name.parse::<ArticleId>() {
         return Ok(by_id(conn, id)?.map(|row| row.article_id));
     }
-    if let Some(row) = by_slug(conn, name)? {
-        return Ok(Some(row.article_id));
+    if let Some(id) = by_slug(conn, name)? {
+        return Ok(Some(id));
     }
     match slugs::former(conn, slugs::Kind::Article, name)? {
         Some(id) => Ok(by_id(conn, ArticleId::from_uuid(id))?.map(|row| row.article_id)),

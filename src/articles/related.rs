@@ -5,16 +5,17 @@
 //! the newest articles are looked at, which bounds the cost on a site of any size. Ties go to the newer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::delivered::DeliveredRow;
 use super::model::ArticleId;
 use super::published::Facet;
 use crate::db::{Conn, Timestamp};
 use crate::http::Problem;
 use crate::schema::{published_counts, published_facets};
+use crate::state::PublicReader;
 
 /// How many are shown where nothing else is asked for.
 pub(super) const DEFAULT_LIMIT: usize = 3;
@@ -22,34 +23,58 @@ pub(super) const DEFAULT_LIMIT: usize = 3;
 const NEWEST_OF_FACET: i64 = 200;
 
 /// The ids of the articles that are related to a public one, most related first; never itself.
-pub(super) fn ids(conn: &mut Conn, row: &DeliveredRow, limit: usize) -> Result<Vec<Uuid>, Problem> {
+pub(super) fn ids(
+    reader: &mut PublicReader<'_>,
+    id: ArticleId,
+    language: &str,
+    limit: usize,
+) -> Result<Vec<Uuid>, Problem> {
     let facets: Vec<Facet> = published_facets::table
-        .filter(published_facets::article_id.eq(row.article_id))
+        .filter(published_facets::article_id.eq(id))
         .select((published_facets::kind, published_facets::target))
-        .load(conn)?;
-    by_facets(conn, row, facets, limit)
+        .load(reader.conn)?;
+    by_facets(reader, id, language, facets, limit)
 }
 
 /// The same for an article that has these facets or would have them.
 pub(super) fn by_facets(
-    conn: &mut Conn,
-    row: &DeliveredRow,
+    reader: &mut PublicReader<'_>,
+    id: ArticleId,
+    language: &str,
     mut facets: Vec<Facet>,
     limit: usize,
 ) -> Result<Vec<Uuid>, Problem> {
     facets.retain(|(kind, _)| kind != "author");
-    let total = count(conn, "all", &[], &row.language)?;
     let mut scores: HashMap<ArticleId, (f64, Timestamp)> = HashMap::new();
-    for (kind, target) in &facets {
-        let weight = weight(total, count(conn, kind, target, &row.language)?);
-        for (id, published_at) in newest(conn, kind, target, &row.language)? {
-            scores.entry(id).or_insert((0.0, published_at)).0 += weight;
+    for facet in &facets {
+        let having = having(reader, facet, language)?;
+        for (id, published_at) in &having.newest {
+            scores.entry(*id).or_insert((0.0, *published_at)).0 += having.weight;
         }
     }
-    scores.remove(&row.article_id);
+    scores.remove(&id);
     let mut ranked: Vec<_> = scores.into_iter().collect();
     ranked.sort_by(|(a_id, (a, a_at)), (b_id, (b, b_at))| b.total_cmp(a).then(b_at.cmp(a_at)).then(b_id.cmp(a_id)));
     Ok(ranked.into_iter().take(limit).map(|(id, _)| id.uuid()).collect())
+}
+
+/// The newest articles of a language that have a facet.
+struct Having {
+    /// How much it says of two articles that both have it.
+    weight: f64,
+    newest: Vec<(ArticleId, Timestamp)>,
+}
+
+fn having(reader: &mut PublicReader<'_>, (kind, target): &Facet, language: &str) -> Result<Arc<Having>, Problem> {
+    let key = [b"related\0", kind.as_bytes(), b"\0", language.as_bytes(), b"\0", target].concat();
+    if let Some(known) = reader.memo.get(&key) {
+        return Ok(known);
+    }
+    let conn = &mut *reader.conn;
+    let weight = weight(count(conn, "all", &[], language)?, count(conn, kind, target, language)?);
+    let having = Arc::new(Having { weight, newest: newest(conn, kind, target, language)? });
+    reader.memo.put(&key, &having, having.newest.len() * size_of::<(ArticleId, Timestamp)>());
+    Ok(having)
 }
 
 /// How much a facet of `having` articles among `total` says; never nothing.

@@ -9,6 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::delivered::Article;
 use super::model::WorkingCopy;
+use crate::db::Raw;
 use crate::http::Problem;
 use crate::http::draft::object;
 use crate::http::openapi::flattened;
@@ -71,7 +72,7 @@ impl From<ArticleInclude> for ListInclude {
 /// An article in a list: what is large is there only where `include` asks for it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub(super) struct ArticleListItem(pub Article);
+pub(super) struct ArticleListItem(pub Raw<Article>);
 
 impl PartialSchema for ArticleListItem {
     fn schema() -> RefOr<Schema> {
@@ -88,7 +89,7 @@ impl ToSchema for ArticleListItem {
 /// An article in short.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub(crate) struct ArticleSummary(pub Article);
+pub(crate) struct ArticleSummary(pub Raw<Article>);
 
 impl PartialSchema for ArticleSummary {
     fn schema() -> RefOr<Schema> {

@@ -102,7 +102,7 @@ pub(super) async fn get_contact_form(
         ContactForm::of(&form.content.0, &language)
             .ok_or_else(|| Problem::internal("a contact form has no consent text"))
     };
-    let (form, version) = app.read_public(read).await?;
+    let (form, version) = app.read_public(move |reader| read(reader.conn)).await?;
     Ok(app.delivered(form, version))
 }
 
