@@ -12,8 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 use self::store::{AuthorRow, by_former_slug, by_id, by_slug, check_user, part, remove, save, with_removals};
 pub(crate) use self::store::{has_slug, insert, named, of_user, part_from_user, present_slug, public, summaries};
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy, UserId};
+use crate::cdn::keys::{Key, Set};
 use crate::db::{Id, Timestamp};
-use crate::http::answer::Resolved;
+use crate::http::delivered::Resolved;
 use crate::http::{
     Created, Delivered, Draft, Editable, IfMatch, ListOf, ListQuery, Managed, MergePatch, NoParameters, Operations,
     Path, Problem, Query, Removed, Strict, Versioned, Warning, WriteOptions,
@@ -162,9 +163,13 @@ pub(crate) async fn list_authors(
     app: Data<App>,
     query: ListQuery<ListAuthors>,
 ) -> Result<Delivered<ListOf<Author>>, Problem> {
-    let ((items, page, links), version) =
-        app.read_public(move |reader| part(reader.conn, &query, AuthorRow::published)).await?;
-    Ok(app.delivered(ListOf { items, page }, version).with_links(links))
+    let ((items, page, links), seen) = app
+        .read_public(move |reader| {
+            reader.names(|| [Set::Authors.key(), Set::Articles.key()]);
+            part(reader.conn, &query, AuthorRow::published)
+        })
+        .await?;
+    Ok(app.delivered(ListOf { items, page }, seen).with_links(links))
 }
 
 /// Get an author
@@ -176,19 +181,20 @@ pub(crate) async fn get_author(
     Path(Slug(slug)): Path<Slug>,
     _query: Query<NoParameters>,
 ) -> Result<Resolved<Author>, Problem> {
-    let (found, version) = app
+    let (found, seen) = app
         .read_public(move |reader| {
-            let conn = &mut *reader.conn;
-            if let Some(row) = by_slug(conn, &slug)? {
-                return row.published(conn).map(Ok);
+            if let Some(row) = by_slug(reader.conn, &slug)? {
+                let id = row.id;
+                reader.names(|| [Key::author(id.uuid()), Key::facet("author", &id.bytes())]);
+                return row.published(reader.conn).map(Ok);
             }
-            let target = by_former_slug(conn, &slug)?.ok_or_else(Problem::not_found)?;
+            let target = by_former_slug(reader.conn, &slug)?.ok_or_else(Problem::not_found)?;
             Ok(Err(target.slug))
         })
         .await?;
     Ok(match found {
-        Ok(author) => Resolved::Here(app.delivered(author, version)),
-        Err(slug) => Resolved::moved(format!("/api/v1/authors/{slug}"), version, app.cache_policy()),
+        Ok(author) => Resolved::Here(app.delivered(author, seen)),
+        Err(slug) => Resolved::moved(format!("/api/v1/authors/{slug}"), &seen, app.cache_policy()),
     })
 }
 

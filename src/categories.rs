@@ -15,8 +15,9 @@ pub(crate) use self::store::insert;
 pub(crate) use self::store::{descendants, has_slug, named, present_slug, public, summaries};
 pub(crate) use self::tree::Tree as Lineage;
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy};
+use crate::cdn::keys::{Key, Set};
 use crate::db::{Id, Timestamp};
-use crate::http::answer::Resolved;
+use crate::http::delivered::Resolved;
 use crate::http::{
     Created, Delivered, Draft, Drafted, Editable, IfMatch, ListOf, ListQuery, Managed, MergePatch, NoParameters,
     Operations, Path, Problem, Query, Removed, Versioned, Warning, WriteOptions,
@@ -183,13 +184,16 @@ pub(crate) async fn list_categories(
     app: Data<App>,
     query: ListQuery<ListCategories>,
 ) -> Result<Delivered<ListOf<Category>>, Problem> {
-    let ((items, page, links), version) = app
-        .read_public(move |reader| match query.filters.include.first() {
-            Some(CategoryInclude::Children) => store::part(reader.conn, &store::roots(), &query, store::nested),
-            None => store::part(reader.conn, &store::all(), &query, store::published),
+    let ((items, page, links), seen) = app
+        .read_public(move |reader| {
+            reader.names(|| [Set::Categories.key(), Set::Articles.key()]);
+            match query.filters.include.first() {
+                Some(CategoryInclude::Children) => store::part(reader.conn, &store::roots(), &query, store::nested),
+                None => store::part(reader.conn, &store::all(), &query, store::published),
+            }
         })
         .await?;
-    Ok(app.delivered(ListOf { items, page }, version).with_links(links))
+    Ok(app.delivered(ListOf { items, page }, seen).with_links(links))
 }
 
 /// Get a category
@@ -201,19 +205,20 @@ pub(crate) async fn get_category(
     Path(Slug(slug)): Path<Slug>,
     _query: Query<NoParameters>,
 ) -> Result<Resolved<Category>, Problem> {
-    let (found, version) = app
+    let (found, seen) = app
         .read_public(move |reader| {
-            let conn = &mut *reader.conn;
-            if let Some(row) = store::by_slug(conn, &slug)? {
-                return store::published_one(conn, row).map(Ok);
+            if let Some(row) = store::by_slug(reader.conn, &slug)? {
+                let id = row.id;
+                reader.names(|| [Set::Categories.key(), Key::facet("category", &id.bytes())]);
+                return store::published_one(reader.conn, row).map(Ok);
             }
-            let target = store::by_former_slug(conn, &slug)?.ok_or_else(Problem::not_found)?;
+            let target = store::by_former_slug(reader.conn, &slug)?.ok_or_else(Problem::not_found)?;
             Ok(Err(target.slug))
         })
         .await?;
     Ok(match found {
-        Ok(category) => Resolved::Here(app.delivered(category, version)),
-        Err(slug) => Resolved::moved(format!("/api/v1/categories/{slug}"), version, app.cache_policy()),
+        Ok(category) => Resolved::Here(app.delivered(category, seen)),
+        Err(slug) => Resolved::moved(format!("/api/v1/categories/{slug}"), &seen, app.cache_policy()),
     })
 }
 

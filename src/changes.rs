@@ -5,7 +5,7 @@
 //! content version. Each audit row's hash covers the one before it, so that a row can't be altered
 //! or taken out unnoticed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use diesel::prelude::*;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::announcements;
 use crate::auth::{ApiKeyId, UserId};
+use crate::cdn::keys::{Key, Set};
 use crate::db::{Conn, Db, Timestamp, Tx};
 use crate::http::Problem;
 use crate::schema::{audit_events, changes, content_version};
@@ -125,22 +126,31 @@ pub struct PublicChange {
     pub action: &'static str,
     /// Its slug at the time; none for the site.
     pub slug: Option<String>,
+    /// What is touched beside the thing itself and the set of its kind.
+    pub touched: Vec<Key>,
 }
 
 impl PublicChange {
     /// Something new is public.
     pub fn created(slug: impl Into<String>) -> Self {
-        Self { action: "created", slug: Some(slug.into()) }
+        Self { action: "created", slug: Some(slug.into()), touched: Vec::new() }
     }
 
     /// Something public is different.
     pub fn updated(slug: impl Into<String>) -> Self {
-        Self { action: "updated", slug: Some(slug.into()) }
+        Self { action: "updated", slug: Some(slug.into()), touched: Vec::new() }
     }
 
     /// Something is not public any more.
     pub fn removed(slug: impl Into<String>) -> Self {
-        Self { action: "removed", slug: Some(slug.into()) }
+        Self { action: "removed", slug: Some(slug.into()), touched: Vec::new() }
+    }
+
+    /// Touches more than the thing itself and the set of its kind.
+    #[must_use]
+    pub(crate) fn touching(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
+        self.touched.extend(keys);
+        self
     }
 }
 
@@ -177,11 +187,25 @@ pub fn record(tx: &mut Tx<'_>, event: &Event) -> Result<(), Problem> {
                 changes::kind.eq(event.kind.name()),
                 changes::action.eq(public.action),
                 changes::resource_id.eq(event.id.map(|id| id.as_bytes().to_vec())),
-                changes::keys.eq(json!({ "slug": public.slug }).to_string()),
+                changes::keys.eq(json!({ "slug": public.slug, "touched": touched(event, public) }).to_string()),
             ))
             .execute(&mut **tx)?;
     }
     Ok(())
+}
+
+/// What a change touches: which copies of a CDN may show something else since.
+fn touched(event: &Event, public: &PublicChange) -> BTreeSet<Key> {
+    let (set, own) = match event.kind {
+        SubjectKind::Article => (Set::Articles, event.id.map(Key::article)),
+        SubjectKind::Author => (Set::Authors, event.id.map(Key::author)),
+        SubjectKind::Category => (Set::Categories, event.id.map(Key::category)),
+        SubjectKind::Site => (Set::Site, None),
+        SubjectKind::Redirect => (Set::Redirects, None),
+        SubjectKind::ContactForm => (Set::ContactForms, None),
+        _ => (Set::Everything, None),
+    };
+    own.into_iter().chain([set.key()]).chain(public.touched.iter().cloned()).collect()
 }
 
 /// Writes to the audit trail what was done `count` times: one row, so that nobody can fill the disk.

@@ -13,6 +13,7 @@ use self::formats::RedirectFormat;
 use self::store::RedirectRow;
 pub(crate) use self::store::{former, made_by_hand};
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy};
+use crate::cdn::keys::{Key, Set};
 use crate::db::{Id, Timestamp};
 use crate::http::answer::Either;
 use crate::http::{
@@ -141,17 +142,31 @@ pub(crate) async fn list_redirects(
 ) -> Result<Either<Delivered<ListOf<Redirect>>, DeliveredText>, Problem> {
     let format = query.filters.format;
     if format == RedirectFormat::Json {
-        let ((list, links), version) =
-            app.read_public(move |reader| store::part(reader.conn, reader.config, &query)).await?;
-        return Ok(Either::First(app.delivered(list, version).with_links(links)));
+        let ((list, links), seen) = app
+            .read_public(move |reader| {
+                reader.names(keys);
+                store::part(reader.conn, reader.config, &query)
+            })
+            .await?;
+        return Ok(Either::First(app.delivered(list, seen).with_links(links)));
     }
     if query.paging.cursor.is_some() || query.paging.page.is_some() {
         let message = "This format has all redirects at once.";
         let name = if query.paging.page.is_some() { "page" } else { "cursor" };
         return Err(Problem::invalid_query(vec![Fault::query(name, "conflict", message)]));
     }
-    let (all, version) = app.read_public(|reader| store::all(reader.conn, reader.config)).await?;
-    Ok(Either::Second(app.delivered_text(format.write(&all), version)))
+    let (all, seen) = app
+        .read_public(|reader| {
+            reader.names(keys);
+            store::all(reader.conn, reader.config)
+        })
+        .await?;
+    Ok(Either::Second(app.delivered_text(format.write(&all), seen)))
+}
+
+/// What redirects are made of: those by hand, and the former slugs of whatever has one.
+fn keys() -> [Key; 4] {
+    [Set::Redirects, Set::Articles, Set::Authors, Set::Categories].map(Set::key)
 }
 
 /// List redirects in management

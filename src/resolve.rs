@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::articles::{self, Article, Withdrawal};
 use crate::authors::{self, Author};
 use crate::categories::{self, Category};
+use crate::cdn::keys::Set;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::http::{Delivered, Operations, Problem, Query};
@@ -60,9 +61,14 @@ pub(crate) async fn resolve_path(
     app: Data<App>,
     Query(query): Query<ResolvePath>,
 ) -> Result<Delivered<Resolution>, Problem> {
-    let (found, version) =
-        app.read_public(move |reader| resolve(reader, &query.path)?.ok_or_else(Problem::not_found)).await?;
-    Ok(app.delivered(found, version))
+    let (found, seen) = app
+        .read_public(move |reader| {
+            // Whatever comes to be at the path later.
+            reader.names(|| [Set::Articles, Set::Authors, Set::Categories, Set::Redirects].map(Set::key));
+            resolve(reader, &query.path)?.ok_or_else(Problem::not_found)
+        })
+        .await?;
+    Ok(app.delivered(found, seen))
 }
 
 /// What a path leads to; none where nothing is there, nor was.

@@ -30,7 +30,9 @@ use crate::memo::Memo;
 use crate::promotions::Promotions;
 use crate::state::{App, Clock};
 use crate::vault::Vault;
-use crate::{articles, audit, auth, authors, categories, contact, jobs, ops, redirects, resolve, site, tags, users};
+use crate::{
+    articles, audit, auth, authors, categories, cdn, contact, jobs, ops, redirects, resolve, site, tags, users,
+};
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
@@ -78,7 +80,7 @@ pub struct Running {
     /// Stops it.
     pub handle: ServerHandle,
     server: Server,
-    jobs: [JoinHandle<()>; 3],
+    jobs: Vec<JoinHandle<()>>,
 }
 
 impl Running {
@@ -146,8 +148,9 @@ pub fn start(app: App) -> Result<Running, String> {
     let operations = Arc::new(operations());
     let origins = app.config.cors_origins.clone();
     // A mail server that does not answer holds up no other job.
-    let (jobs, mails) =
-        (actix_web::rt::spawn(jobs::run(state.clone())), actix_web::rt::spawn(jobs::mail(state.clone())));
+    let mut jobs =
+        vec![actix_web::rt::spawn(jobs::run(state.clone())), actix_web::rt::spawn(jobs::mail(state.clone()))];
+    jobs.extend(app.config.cdn.clone().map(|cdn| actix_web::rt::spawn(cdn::purging::run(state.clone(), cdn))));
     let factory = move || {
         Service::new()
             .app_data(state.clone())
@@ -160,7 +163,7 @@ pub fn start(app: App) -> Result<Running, String> {
     };
     let limits = app.config.connections;
     let connections = Connections::new(limits);
-    let sweeper = actix_web::rt::spawn(sweep(Arc::clone(&connections)));
+    jobs.push(actix_web::rt::spawn(sweep(Arc::clone(&connections))));
     let server = HttpServer::new(factory)
         .workers(workers)
         .disable_signals()
@@ -172,7 +175,7 @@ pub fn start(app: App) -> Result<Running, String> {
         .listen(listener)
         .map_err(|error| format!("{listen} can't be listened on: {error}"))?
         .run();
-    Ok(Running { address, app, handle: server.handle(), server, jobs: [jobs, mails, sweeper] })
+    Ok(Running { address, app, handle: server.handle(), server, jobs })
 }
 
 async fn sweep(connections: Arc<Connections>) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::{Caller, EditTaxonomy, ReadTaxonomy};
+use crate::cdn::keys::Set;
 use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
 use crate::db::{Conn, Document, Timestamp, Tx};
 use crate::http::{
@@ -177,8 +178,13 @@ impl SiteRow {
 /// The facts that stand on every page: name, contact, navigation and calls to action. Open to anyone.
 #[utoipa::path(get, path = "/api/v1/site", tag = "Site")]
 pub(crate) async fn get_site(app: Data<App>, _query: Query<NoParameters>) -> Result<Delivered<SiteContent>, Problem> {
-    let (row, version) = app.read_public(|reader| present(reader.conn)).await?;
-    Ok(app.delivered(row.content.0, version))
+    let (row, seen) = app
+        .read_public(|reader| {
+            reader.names(|| [Set::Site.key()]);
+            present(reader.conn)
+        })
+        .await?;
+    Ok(app.delivered(row.content.0, seen))
 }
 
 /// Get the site in management
@@ -251,7 +257,7 @@ fn save(tx: &mut Tx<'_>, before: SiteRow, content: SiteContent, who: Who, now: T
             action: "site.update",
             kind: SubjectKind::Site,
             id: None,
-            public: Some(PublicChange { action: "updated", slug: None }),
+            public: Some(PublicChange { action: "updated", slug: None, touched: Vec::new() }),
         },
     )?;
     Ok(row)

@@ -10,13 +10,14 @@ use crate::auth::passwords::Passwords;
 use crate::auth::secrets::ServerSecret;
 use crate::auth::tokens::Tokens;
 use crate::auth::{self, Actor};
+use crate::cdn::keys::{Key, Keys};
 use crate::changes::AnonymousEvents;
 pub use crate::clock::Clock;
 use crate::compute::Pool;
 use crate::config::Config;
 use crate::db::{Conn, ContentVersion, Db, PresentState, Timestamp, Tx};
 use crate::http::answer_cache::AnswerCache;
-use crate::http::{CachePolicy, Delivered, DeliveredText, Problem};
+use crate::http::{CachePolicy, Delivered, DeliveredText, Problem, Seen};
 use crate::idempotency::{Keyed, Running};
 use crate::mail::Mailer;
 use crate::memo::{Memo, MemoAt};
@@ -72,29 +73,44 @@ pub struct PublicReader<'a> {
     pub config: &'a Config,
     /// What is known of this state already.
     pub memo: MemoAt<'a>,
+    /// What the answer is made of; none where no CDN asks.
+    keys: Option<Keys>,
 }
 
 impl<'a> PublicReader<'a> {
     /// A reader that remembers nothing: of a state that only its own transaction sees.
     pub fn unremembered(conn: &'a mut Conn, config: &'a Config) -> Self {
-        Self { conn, config, memo: MemoAt::NOTHING }
+        Self { conn, config, memo: MemoAt::NOTHING, keys: None }
+    }
+
+    /// Whether anybody asks what the answer is made of.
+    pub fn names_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Says what the answer is made of.
+    pub fn names<K: IntoIterator<Item = Key>>(&mut self, keys: impl FnOnce() -> K) {
+        if let Some(known) = &mut self.keys {
+            keys().into_iter().for_each(|key| known.insert(key));
+        }
     }
 }
 
 impl App {
     /// A delivery answer that shows this state.
-    pub fn delivered<T>(&self, value: T, version: ContentVersion) -> Delivered<T> {
-        Delivered::new(value, version, self.cache_policy(), self.clock.now())
+    pub fn delivered<T>(&self, value: T, seen: Seen) -> Delivered<T> {
+        Delivered::new(value, seen, self.cache_policy(), self.clock.now())
     }
 
     /// A delivery answer in plain text that shows this state.
-    pub fn delivered_text(&self, text: String, version: ContentVersion) -> DeliveredText {
-        DeliveredText::new(text, self.delivered((), version))
+    pub fn delivered_text(&self, text: String, seen: Seen) -> DeliveredText {
+        DeliveredText::new(text, self.delivered((), seen))
     }
 
     /// How caches may hold delivery.
     pub fn cache_policy(&self) -> CachePolicy {
-        CachePolicy { max_age: self.config.cache_max_age }
+        let shared = self.config.cdn.as_ref().map(|cdn| cdn.freshness);
+        CachePolicy { max_age: self.config.cache_max_age, shared }
     }
 
     /// Reads what is public, in one state, and says which that is. What is scheduled for now or before is public in
@@ -102,7 +118,7 @@ impl App {
     ///
     /// # Errors
     /// What the work returns, or an error of the door.
-    pub async fn read_public<T, F>(self: &Arc<Self>, work: F) -> Result<(T, ContentVersion), Problem>
+    pub async fn read_public<T, F>(self: &Arc<Self>, work: F) -> Result<(T, Seen), Problem>
     where
         F: FnOnce(&mut PublicReader<'_>) -> Result<T, Problem> + Send + 'static,
         T: Send + 'static,
@@ -110,7 +126,11 @@ impl App {
         let (app, now) = (Arc::clone(self), self.clock.now());
         let work = move |conn: &mut Conn, version: ContentVersion| {
             let memo = app.memo.at(version);
-            work(&mut PublicReader { conn, config: &app.config, memo }).map(|value| (value, version))
+            let config = &app.config;
+            let mut reader = PublicReader { conn, config, memo, keys: config.cdn.as_ref().map(|_| Keys::default()) };
+            let value = work(&mut reader)?;
+            let keys = reader.keys.zip(config.cdn.as_ref()).and_then(|(keys, cdn)| keys.header(cdn.form));
+            Ok((value, Seen { version, keys }))
         };
         let is_paused = self.promotions.paused_until(now).is_some();
         let read = self.db.snapshot(move |conn, version| {
@@ -119,7 +139,7 @@ impl App {
             }
             work(conn, version).map(Ok)
         });
-        let (value, version) = match read.await? {
+        let (value, seen) = match read.await? {
             Ok(read) => read,
             Err(work) => {
                 self.promotions.run_unless_paused(self).await;
@@ -127,7 +147,7 @@ impl App {
                 self.db.snapshot(work).await?
             }
         };
-        Ok((value, self.promotions.lasting(version, self.clock.now())))
+        Ok((value, Seen { version: self.promotions.lasting(seen.version, self.clock.now()), ..seen }))
     }
 
     /// The newest state of what is public, and when it ends.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::cdn::keys::Set;
 use crate::db::Conn;
 use crate::db::list::Place;
 use crate::http::{
@@ -65,8 +66,13 @@ pub(crate) async fn list_tags(
     app: Data<App>,
     query: ListQuery<NoParameters>,
 ) -> Result<Delivered<ListOf<Tag>>, Problem> {
-    let ((items, page, links), version) = app.read_public(move |reader| part(reader.conn, &query)).await?;
-    Ok(app.delivered(ListOf { items, page }, version).with_links(links))
+    let ((items, page, links), seen) = app
+        .read_public(move |reader| {
+            reader.names(|| [Set::Articles.key()]);
+            part(reader.conn, &query)
+        })
+        .await?;
+    Ok(app.delivered(ListOf { items, page }, seen).with_links(links))
 }
 
 type Part = (Vec<Tag>, page::Page, Option<String>);

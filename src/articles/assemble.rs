@@ -12,6 +12,7 @@ use super::related;
 use super::views::{ArticleListItem, ArticleSummary, ListInclude};
 use crate::authors::{self, AuthorId, AuthorSummary};
 use crate::categories::{self, CategoryId, CategorySummary};
+use crate::cdn::keys::Key;
 use crate::config::Config;
 use crate::db::{Conn, Raw};
 use crate::http::Problem;
@@ -27,6 +28,8 @@ pub(super) struct Item {
     pub json: Raw<Article>,
     /// What it is sorted by where it is sorted by title.
     pub title_key: String,
+    /// What it is made of beside the article itself; empty where no CDN asks.
+    keys: Vec<Key>,
 }
 
 /// The public ones of these articles, in this order.
@@ -45,7 +48,9 @@ pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<A
         reader.memo.put(&item_key(id), &item, MEMORY_OF_TEXT * item.json.text().len());
         known.insert(id, item);
     }
-    Ok(ids.iter().filter_map(|id| known.get(id).cloned()).collect())
+    let items: Vec<Arc<Item>> = ids.iter().filter_map(|id| known.get(id).cloned()).collect();
+    reader.names(|| items.iter().flat_map(|item| item.keys.iter().cloned()));
+    Ok(items)
 }
 
 /// How much memory an item takes, as a multiple of its finished text: that, the same in parts, and the room between them.
@@ -67,12 +72,20 @@ fn made(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Ve
     let taxonomy = Taxonomy::load(reader.conn, &rows)?;
     let translations = translations(reader.conn, reader.config, &rows)?;
     let items = rows.into_iter().map(|row| {
-        let title_key = row.title_key.clone();
+        let (title_key, original) = (row.title_key.clone(), row.translation_root);
         let article = article(reader.config, &taxonomy, &translations, row);
         let json = Raw::of(&article).map_err(Problem::internal)?;
-        Ok(Arc::new(Item { article, json, title_key }))
+        let keys = if reader.names_keys() { keys(&article, original) } else { Vec::new() };
+        Ok(Arc::new(Item { article, json, title_key, keys }))
     });
     items.collect()
+}
+
+/// What an article in short is made of beside its own text. Translations touch the original that they share.
+fn keys(article: &Article, original: ArticleId) -> Vec<Key> {
+    let authors = article.authors.iter().chain(&article.reviewed_by).map(|author| Key::author(author.id.uuid()));
+    let categories = article.categories.iter().map(|category| Key::category(category.id.uuid()));
+    authors.chain(categories).chain([Key::article(original.uuid())]).collect()
 }
 
 /// What lists show of these articles.
@@ -97,6 +110,7 @@ pub(super) fn with_included(
     let mut bodies = if include.iter().any(|one| *one != ListInclude::Related) {
         let ids: Vec<ArticleId> = items.iter().map(|item| item.article.id).collect();
         let bodies = published::bodies(reader.conn, &ids)?;
+        reader.names(|| bodies.values().flat_map(|body| &body.linked_articles).map(|id| Key::article(id.uuid())));
         linked(reader.conn, reader.config, bodies, include)?
     } else {
         HashMap::new()

@@ -14,9 +14,10 @@ use super::model::ArticleId;
 use super::published::{self, WithdrawnRow};
 use super::related;
 use super::views::{ArticleInclude, ArticleListItem, ArticleSummary, ListInclude};
+use crate::cdn::keys::Key;
 use crate::config::Config;
 use crate::db::{Conn, Timestamp};
-use crate::http::answer::Resolved;
+use crate::http::delivered::Resolved;
 use crate::http::problem::GONE;
 use crate::http::{Delivered, Found, ListOf, ListQuery, Path, Problem, Query, SortValue, Sorted, page};
 use crate::slugs::{self, Slug};
@@ -82,8 +83,8 @@ pub(super) async fn list_articles(
     app: Data<App>,
     query: ListQuery<ListArticles, true>,
 ) -> Result<Delivered<ListOf<ArticleListItem>>, Problem> {
-    let ((list, links), version) = app.read_public(move |reader| list(reader, &query)).await?;
-    Ok(app.delivered(list, version).with_links(links))
+    let ((list, links), seen) = app.read_public(move |reader| list(reader, &query)).await?;
+    Ok(app.delivered(list, seen).with_links(links))
 }
 
 /// Get an article
@@ -101,10 +102,10 @@ pub(super) async fn get_article(
     Path(Slug(slug)): Path<Slug>,
     Query(query): Query<GetArticle>,
 ) -> Result<Resolved<Article>, Problem> {
-    let (found, version) = app.read_public(move |reader| get(reader, &slug, &query)).await?;
+    let (found, seen) = app.read_public(move |reader| get(reader, &slug, &query)).await?;
     Ok(match found {
-        Ok(article) => Resolved::Here(app.delivered(article, version)),
-        Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}"), version, app.cache_policy()),
+        Ok(article) => Resolved::Here(app.delivered(article, seen)),
+        Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}"), &seen, app.cache_policy()),
     })
 }
 
@@ -121,15 +122,15 @@ pub(super) async fn list_related_articles(
     Path(Slug(slug)): Path<Slug>,
     Query(query): Query<ListRelated>,
 ) -> Result<Resolved<RelatedArticles>, Problem> {
-    let (found, version) = app
+    let (found, seen) = app
         .read_public(move |reader| match present(reader, &slug)? {
             Err(slug) => Ok(Err(slug)),
             Ok(id) => related_to(reader, id, query.limit).map(Ok),
         })
         .await?;
     Ok(match found {
-        Ok(related) => Resolved::Here(app.delivered(related, version)),
-        Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}/related"), version, app.cache_policy()),
+        Ok(related) => Resolved::Here(app.delivered(related, seen)),
+        Err(slug) => Resolved::moved(format!("/api/v1/articles/{slug}/related"), &seen, app.cache_policy()),
     })
 }
 
@@ -155,6 +156,7 @@ fn list(reader: &mut PublicReader<'_>, query: &ListQuery<ListArticles, true>) ->
     let (limit, start) = (query.paging.limit, query.paging.start(&query.fingerprint, &plan.kinds())?);
     let ids = plan.list.page(reader.conn, start.place(limit), limit)?;
     let total = if start.counts() { Some(plan.count(reader.conn)?) } else { None };
+    reader.names(|| plan.keys());
     let items = assemble::items(reader, &ids.ids)?;
     let listed = items.iter().map(|item| Listed { keys: plan.values(item), item: Arc::clone(item) }).collect();
     let found = Found { items: listed, more: ids.more, total };
@@ -174,6 +176,7 @@ fn get(reader: &mut PublicReader<'_>, slug: &str, query: &GetArticle) -> Result<
 fn whole(reader: &mut PublicReader<'_>, id: ArticleId, include: &[ArticleInclude]) -> Result<Article, Problem> {
     let mut wanted = ListInclude::ALWAYS_IN_ONE.to_vec();
     wanted.extend(include.iter().map(|one| ListInclude::from(*one)));
+    reader.names(|| [Key::article(id.uuid())]);
     let items = assemble::items(reader, &[id.uuid()])?;
     assemble::with_included(reader, &items, &wanted)?.pop().ok_or_else(Problem::not_found)
 }
@@ -220,6 +223,7 @@ pub(crate) fn withdrawal(conn: &mut Conn, config: &Config, slug: &str) -> Result
 }
 
 fn related_to(reader: &mut PublicReader<'_>, id: ArticleId, limit: u32) -> Result<RelatedArticles, Problem> {
+    reader.names(|| [Key::article(id.uuid())]);
     let item = assemble::items(reader, &[id.uuid()])?.pop().ok_or_else(Problem::not_found)?;
     let ids = related::ids(reader, id, &item.article.language, limit as usize)?;
     let page = page::Page { limit, next_cursor: None, number: None, total_items: None, total_pages: None };

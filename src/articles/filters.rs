@@ -13,6 +13,7 @@ use super::published;
 use super::views::ListInclude;
 use crate::authors;
 use crate::categories;
+use crate::cdn::keys::{Key, Set};
 use crate::counts::{self, Facet};
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Id, Timestamp};
@@ -117,6 +118,8 @@ pub(super) struct Plan {
     /// Reads its pages.
     pub list: List,
     sort: Vec<ArticleSort>,
+    facets: Vec<FacetFilter>,
+    has_exceptions: bool,
     /// The one look-up that counts it, where there is one.
     counted: Option<(&'static str, Vec<u8>, Option<String>)>,
 }
@@ -125,6 +128,21 @@ impl Plan {
     /// The kinds of the sort's values.
     pub(super) fn kinds(&self) -> Vec<SortKind> {
         self.sort.iter().map(|sort| sort.key().1).collect()
+    }
+
+    /// What it is made of beside what its items show.
+    /// That is all articles, or those of its first filter; and whatever a name may come to mean.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        let names = self.facets.iter().filter_map(|facet| match facet.kind {
+            "category" => Some(Set::Categories.key()),
+            "author" => Some(Set::Authors.key()),
+            _ => None,
+        });
+        let articles = match self.facets.first().filter(|_| !self.has_exceptions) {
+            Some(facet) => facet.targets.iter().map(|target| Key::facet(facet.kind, target)).collect(),
+            None => vec![Set::Articles.key()],
+        };
+        names.chain(articles).collect()
     }
 
     /// The sort values of an article.
@@ -182,7 +200,7 @@ impl ListArticles {
         }
         let narrowed = self.published_after.is_some() || self.published_before.is_some() || !excluded.is_empty();
         let counted = if narrowed { None } else { counted(&facets, &languages) };
-        Ok(Plan { list, sort, counted })
+        Ok(Plan { list, sort, facets, has_exceptions: !excluded.is_empty(), counted })
     }
 
     fn facets(&self, conn: &mut Conn, faults: &mut Vec<Fault>) -> Result<Vec<FacetFilter>, Problem> {

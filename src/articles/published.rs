@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::delivered::{DeliveredBody, DeliveredRow};
 use super::model::{ArticleId, Content, PublishedBody, PublishedSummary};
 use crate::categories::Lineage;
+use crate::cdn::keys::Key;
 use crate::counts;
 use crate::db::{Conn, Document, Id, Timestamp, Tx, among};
 use crate::http::Problem;
@@ -159,14 +160,14 @@ pub(super) fn withdrawn_by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<W
     Ok(withdrawn_articles::table.find(id).select(WithdrawnRow::as_select()).first(conn).optional()?)
 }
 
-/// Makes an article public, in the place of what was public of it before.
-pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> Result<(), Problem> {
+/// Makes an article public, in the place of what was public of it before; gives what that touches.
+pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> Result<Vec<Key>, Problem> {
     let id = row.article_id;
     let former_slug = by_id(tx, id)?.map(|before| before.slug).or(withdrawn_by_id(tx, id)?.map(|before| before.slug));
     if let Some(slug) = former_slug.filter(|slug| *slug != row.slug) {
         slugs::retire(tx, slugs::Kind::Article, &slug, id.uuid(), row.updated_at)?;
     }
-    remove(tx, id)?;
+    let mut touched = remove(tx, id)?;
     // Whoever used to have this slug has lost it for good, also where this article is withdrawn one day.
     slugs::forget(tx, slugs::Kind::Article, &row.slug)?;
     diesel::delete(withdrawn_articles::table.find(id)).execute(&mut **tx)?;
@@ -181,17 +182,22 @@ pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> R
     counts::add(tx, "all", &[], &row.language, 1)?;
     let lineage = Lineage::load(tx)?;
     let facets = facets_of(tx, &row.summary.0.content, &lineage)?;
-    set_facets(tx, row, facets)
+    touched.push(Key::article(row.translation_root.uuid()));
+    touched.extend(keys(&facets));
+    set_facets(tx, row, facets)?;
+    Ok(touched)
 }
 
-/// Takes an article out of what is public.
-pub(super) fn remove(tx: &mut Tx<'_>, id: ArticleId) -> Result<(), Problem> {
-    let Some(row) = by_id(tx, id)? else { return Ok(()) };
+/// Takes an article out of what is public; gives what that touches.
+pub(super) fn remove(tx: &mut Tx<'_>, id: ArticleId) -> Result<Vec<Key>, Problem> {
+    let Some(row) = by_id(tx, id)? else { return Ok(Vec::new()) };
+    let facets = present_facets(tx, id)?;
+    let touched = keys(&facets).chain([Key::article(row.translation_root.uuid())]).collect();
     set_facets(tx, &row, Vec::new())?;
     counts::add(tx, "all", &[], &row.language, -1)?;
     diesel::delete(published_bodies::table.find(id)).execute(&mut **tx)?;
     diesel::delete(published_articles::table.find(id)).execute(&mut **tx)?;
-    Ok(())
+    Ok(touched)
 }
 
 /// Remembers that an article was public.
@@ -224,10 +230,20 @@ pub(super) fn with_facet(conn: &mut Conn, kind: &str, target: &[u8]) -> Result<V
 /// What an article is filed under: a kind and which one.
 pub(super) type Facet = (String, Vec<u8>);
 
+/// What a public article is filed under.
+pub(super) fn present_facets(conn: &mut Conn, id: ArticleId) -> Result<Vec<Facet>, Problem> {
+    let of_article = published_facets::table.filter(published_facets::article_id.eq(id));
+    Ok(of_article.select((published_facets::kind, published_facets::target)).load(conn)?)
+}
+
+/// By which keys a CDN knows facets.
+pub(super) fn keys(facets: &[Facet]) -> impl Iterator<Item = Key> {
+    facets.iter().map(|(kind, target)| Key::facet(kind, target))
+}
+
 /// Gives an article these facets and no others, and counts what has changed.
 fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result<(), Problem> {
-    let of_article = published_facets::table.filter(published_facets::article_id.eq(row.article_id));
-    let present: Vec<Facet> = of_article.select((published_facets::kind, published_facets::target)).load(&mut **tx)?;
+    let present = present_facets(tx, row.article_id)?;
     for (kind, target) in present.iter().filter(|facet| !wanted.contains(facet)) {
         diesel::delete(published_facets::table.find((row.article_id, kind, target))).execute(&mut **tx)?;
         counts::add(tx, kind, target, &row.language, -1)?;

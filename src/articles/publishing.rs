@@ -141,7 +141,7 @@ pub(super) fn put(
     };
     let was_public = row.state().visibility == Visibility::Public;
     let change = if was_public { PublicChange::updated(&public.slug) } else { PublicChange::created(&public.slug) };
-    published::put(tx, &public, body)?;
+    let touched = published::put(tx, &public, body)?;
     history::settle(tx, row.id, number)?;
     store::write_pinned_references(tx, row.id, "published", Some(&content))?;
     store::write_published_links(tx, row.id, Some(&content))?;
@@ -157,7 +157,7 @@ pub(super) fn put(
         ..row
     };
     store::update(tx, &row)?;
-    record(tx, &event(&row, who, action, now, Some(change)))?;
+    record(tx, &event(&row, who, action, now, Some(change.touching(touched))))?;
     Ok(row)
 }
 
@@ -219,7 +219,7 @@ pub(super) fn withdraw(
 ) -> Result<ArticleRow, Problem> {
     let row = schedule::clear(tx, row)?;
     let public = published::by_id(tx, row.id)?.ok_or_else(|| Problem::internal("a public article is not published"))?;
-    published::remove(tx, row.id)?;
+    let touched = published::remove(tx, row.id)?;
     let slug = public.slug;
     published::put_withdrawn(
         tx,
@@ -229,7 +229,7 @@ pub(super) fn withdraw(
     store::write_published_links(tx, row.id, None)?;
     let row = ArticleRow { row_version: row.row_version + 1, published_revision: None, withdrawn_at: Some(now), ..row };
     store::update(tx, &row)?;
-    record(tx, &event(&row, who, "article.unpublish", now, Some(PublicChange::removed(slug))))?;
+    record(tx, &event(&row, who, "article.unpublish", now, Some(PublicChange::removed(slug).touching(touched))))?;
     Ok(row)
 }
 

@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::model::ArticleId;
-use super::published::Facet;
+use super::published::{self, Facet};
 use crate::db::{Conn, Timestamp};
 use crate::http::Problem;
 use crate::schema::{published_counts, published_facets};
@@ -29,10 +29,8 @@ pub(super) fn ids(
     language: &str,
     limit: usize,
 ) -> Result<Vec<Uuid>, Problem> {
-    let facets: Vec<Facet> = published_facets::table
-        .filter(published_facets::article_id.eq(id))
-        .select((published_facets::kind, published_facets::target))
-        .load(reader.conn)?;
+    let facets = published::present_facets(reader.conn, id)?;
+    reader.names(|| published::keys(&facets));
     by_facets(reader, id, language, facets, limit)
 }
 

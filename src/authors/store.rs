@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Author, AuthorContent, AuthorId, AuthorSummary, ListAuthors, ManagedAuthor};
 use crate::auth::{UserId, UserKind};
+use crate::cdn::keys::Set;
 use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
 use crate::counts;
 use crate::db::list::{List, SortKey};
@@ -21,7 +22,7 @@ use crate::text::{self, RENDERER_VERSION, Rendered};
 #[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = authors, treat_none_as_null = true)]
 pub(crate) struct AuthorRow {
-    id: AuthorId,
+    pub(super) id: AuthorId,
     pub(super) row_version: i64,
     pub(super) slug: String,
     name: String,
@@ -340,7 +341,9 @@ pub(super) fn remove(
         None => {}
     }
     diesel::delete(authors::table.find(row.id)).execute(&mut **tx)?;
-    let mut event = row.event(who, "author.delete", PublicChange::removed(&row.slug));
+    // Another one may have taken their place in articles, wherever they are shown.
+    let change = PublicChange::removed(&row.slug).touching([Set::Everything.key()]);
+    let mut event = row.event(who, "author.delete", change);
     event.at = now;
     record(tx, &event)
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::tree::{MAX_LEVELS, Misplaced, Tree};
 use super::{Category, CategoryContent, CategoryId, CategorySummary, ExpandedCategory, ManagedCategory};
+use crate::cdn::keys::Set;
 use crate::changes::{Event, PublicChange, SubjectKind, Who, record};
 use crate::counts;
 use crate::db::list::{List, SortKey};
@@ -319,8 +320,11 @@ pub(super) fn save(
         slugs::retire(tx, slugs::Kind::Category, &before.slug, row.id.uuid(), now)?;
     }
     diesel::update(categories::table.find(row.id)).set(&row).execute(&mut **tx)?;
-    record(tx, &row.event(who, "category.update", PublicChange::updated(&row.slug)))?;
-    if row.parent_id != before.parent_id {
+    let has_moved = row.parent_id != before.parent_id;
+    // Articles are filed anew, wherever they are shown.
+    let touched = has_moved.then(|| Set::Everything.key());
+    record(tx, &row.event(who, "category.update", PublicChange::updated(&row.slug).touching(touched)))?;
+    if has_moved {
         crate::articles::category_moved(tx, row.id)?;
     }
     Ok(row)
@@ -410,7 +414,9 @@ pub(super) fn remove(
         return Err(Problem::new(&IN_USE, detail));
     }
     diesel::delete(categories::table.find(row.id)).execute(&mut **tx)?;
-    let mut event = row.event(who, "category.delete", PublicChange::removed(&row.slug));
+    // Another one may have taken its place in articles, wherever they are shown.
+    let change = PublicChange::removed(&row.slug).touching([Set::Everything.key()]);
+    let mut event = row.event(who, "category.delete", change);
     event.at = now;
     record(tx, &event)
 }

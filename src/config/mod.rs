@@ -21,8 +21,8 @@ pub use self::checks::Check;
 pub use self::network::Network;
 pub use self::settings::{SETTINGS, Setting};
 use self::values::{
-    base_url, checks, database_file, in_range, language, log_directives, log_format, networks, on_or_off, origins,
-    roles, smtp_url, template,
+    base_url, cdn_form, checks, database_file, in_range, language, log_directives, log_format, networks, on_or_off,
+    origins, roles, smtp_url, template,
 };
 use crate::auth::Role;
 
@@ -74,6 +74,39 @@ pub struct MailServer {
     pub url: SecretString,
     /// Whom mails come from.
     pub from: Mailbox,
+}
+
+/// How a content delivery network wants to be told what to purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CdnForm {
+    /// Fastly.
+    Fastly,
+    /// Cloudflare.
+    Cloudflare,
+    /// Varnish, with what `docs/cdn.md` sets it up with.
+    Varnish,
+}
+
+/// For how long a content delivery network holds an answer, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedFreshness {
+    /// Fresh.
+    pub max_age: u32,
+    /// Stale, while it asks for a new one (RFC 5861).
+    pub stale: u32,
+}
+
+/// The content delivery network in front.
+#[derive(Debug, Clone)]
+pub struct Cdn {
+    /// How it wants to be told.
+    pub form: CdnForm,
+    /// Where.
+    pub purge_url: String,
+    /// With which token.
+    pub token: Option<SecretString>,
+    /// For how long it holds answers.
+    pub freshness: SharedFreshness,
 }
 
 /// How many connections may be open, and how slow clients may be.
@@ -150,6 +183,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// For how many seconds delivery answers are fresh.
     pub cache_max_age: u32,
+    /// The content delivery network in front, where there is one.
+    pub cdn: Option<Cdn>,
     /// Threads that answer requests.
     pub workers: usize,
     /// How many connections may be open, and how slow clients may be.
@@ -237,6 +272,7 @@ impl Config {
                 .read("COPYDESK_CACHE_BYTES", |text| in_range(text, 0, 1 << 40))?
                 .unwrap_or(64 * 1024 * 1024),
             cache_max_age: source.read("COPYDESK_CACHE_MAX_AGE", |text| in_range(text, 0, 86_400))?.unwrap_or(0),
+            cdn: source.cdn()?,
             workers: source
                 .read("COPYDESK_WORKERS", |text| in_range(text, 1, 64))?
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
@@ -301,6 +337,32 @@ impl Source<'_> {
             unused_minutes: minutes("UNUSED_MINUTES")?.unwrap_or(default.0),
             lifetime_minutes: minutes("LIFETIME_MINUTES")?.unwrap_or(default.1),
         })
+    }
+
+    fn cdn(&self) -> Result<Option<Cdn>, InvalidSetting> {
+        let Some(form) = self.read("COPYDESK_CDN", cdn_form)? else { return Ok(None) };
+        let purge_url = self.needed("COPYDESK_CDN_PURGE_URL", base_url)?;
+        let token = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| SecretString::from(text));
+        let token = match form {
+            CdnForm::Varnish => self.read("COPYDESK_CDN_TOKEN", token)?,
+            CdnForm::Fastly | CdnForm::Cloudflare => Some(self.needed("COPYDESK_CDN_TOKEN", token)?),
+        };
+        let seconds = |variable, least, most| self.read(variable, |text| in_range(text, least, most));
+        let max_age = seconds("COPYDESK_CDN_MAX_AGE", 1, 31_536_000)?.unwrap_or(86_400);
+        let stale = seconds("COPYDESK_CDN_STALE", 0, 86_400)?.unwrap_or(10);
+        Ok(Some(Cdn { form, purge_url, token, freshness: SharedFreshness { max_age, stale } }))
+    }
+
+    /// The value of a setting that another one needs.
+    fn needed<T>(&self, variable: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, InvalidSetting> {
+        let missing = SETTINGS.iter().find(|row| row.variable == variable);
+        match (self.read(variable, parse)?, missing) {
+            (Some(value), _) => Ok(value),
+            (None, row) => {
+                let (variable, allowed) = row.map_or(("", ""), |row| (row.variable, row.allowed));
+                Err(InvalidSetting { variable, value: Some(String::new()), allowed })
+            }
+        }
     }
 
     fn connections(&self) -> Result<Connections, InvalidSetting> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use super::{Check, LogFormat, Network};
+use super::{CdnForm, Check, LogFormat, Network};
 use crate::auth::Role;
 
 pub(super) fn roles(text: &str) -> Option<Vec<Role>> {
@@ -24,6 +24,15 @@ pub(super) fn on_or_off(text: &str) -> Option<bool> {
     match text {
         "on" => Some(true),
         "off" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn cdn_form(text: &str) -> Option<CdnForm> {
+    match text {
+        "fastly" => Some(CdnForm::Fastly),
+        "cloudflare" => Some(CdnForm::Cloudflare),
+        "varnish" => Some(CdnForm::Varnish),
         _ => None,
     }
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use self::among::among;
 use self::door::Door;
@@ -298,6 +298,11 @@ impl Db {
     /// The newest public state that was committed by this process.
     pub fn present(&self) -> PresentState {
         self.present.load()
+    }
+
+    /// Tells of each change of what is public, by the number of the state.
+    pub fn commits(&self) -> watch::Receiver<i64> {
+        self.present.commits()
     }
 
     /// Whether the database can be read and written, and its file is still the one that was opened.

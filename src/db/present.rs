@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use diesel::dsl;
 use diesel::prelude::*;
+use tokio::sync::watch;
 
 use super::{Conn, Timestamp};
 use crate::schema::{articles, content_version};
@@ -64,6 +65,8 @@ pub(super) fn present() -> _ {
 pub(super) struct Present {
     number: AtomicI64,
     ends_at: AtomicI64,
+    /// For who waits for the next change.
+    commits: watch::Sender<i64>,
 }
 
 /// The newest state at some moment, and when it ends.
@@ -95,7 +98,13 @@ impl PresentState {
 impl Present {
     pub(super) fn new(version: ContentVersion) -> Self {
         let state = PresentState::of(version);
-        Self { number: state.number.into(), ends_at: state.ends_at.into() }
+        let commits = watch::Sender::new(state.number);
+        Self { number: state.number.into(), ends_at: state.ends_at.into(), commits }
+    }
+
+    /// Tells of each change of what is public.
+    pub(super) fn commits(&self) -> watch::Receiver<i64> {
+        self.commits.subscribe()
     }
 
     /// Called by the writer alone, after a commit and before anybody hears of it.
@@ -103,6 +112,7 @@ impl Present {
         let state = PresentState::of(version);
         self.number.store(state.number, Ordering::Release);
         self.ends_at.store(state.ends_at, Ordering::Release);
+        self.commits.send_if_modified(|number| std::mem::replace(number, state.number) != state.number);
     }
 
     /// Read in the opposite order: who sees the new end sees the new number, too, so that no state outlives its end.

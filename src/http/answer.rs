@@ -1,7 +1,6 @@
-//! What handlers answer: delivery that caches may hold, and management that they may never hold.
+//! What management answers: what caches may never hold.
 
 use std::future::{Ready, ready};
-use std::sync::Arc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
@@ -16,103 +15,8 @@ use super::api::{Description, Input, Output};
 use super::conditional::version_tag;
 use super::draft::Warning;
 use super::problem::{Fault, Problem, UNSAFE_CONTENT};
-use super::representation::Representation;
-use crate::db::{ContentVersion, Timestamp};
 
-static CONTENT_VERSION: HeaderName = HeaderName::from_static("content-version");
 static LINK: HeaderName = header::LINK;
-
-/// How caches may hold delivery, as the settings say.
-#[derive(Debug, Clone, Copy)]
-pub struct CachePolicy {
-    /// For how many seconds an answer is fresh.
-    pub max_age: u32,
-}
-
-impl CachePolicy {
-    /// The value of `Cache-Control`.
-    pub fn header(self) -> String {
-        format!("public, max-age={}, must-revalidate", self.max_age)
-    }
-}
-
-/// A public answer, stamped with the state that it shows.
-pub struct Delivered<T> {
-    value: T,
-    version: ContentVersion,
-    links: Option<String>,
-    policy: CachePolicy,
-    now: Timestamp,
-}
-
-impl<T> Delivered<T> {
-    /// An answer that shows the state `version`.
-    pub fn new(value: T, version: ContentVersion, policy: CachePolicy, now: Timestamp) -> Self {
-        Self { value, version, links: None, policy, now }
-    }
-
-    fn without_value(self) -> Delivered<()> {
-        let Self { version, links, policy, now, .. } = self;
-        Delivered { value: (), version, links, policy, now }
-    }
-
-    /// Adds a `Link` header.
-    #[must_use]
-    pub fn with_links(mut self, links: Option<String>) -> Self {
-        self.links = links;
-        self
-    }
-}
-
-impl<T: Serialize> Responder for Delivered<T> {
-    type Body = BoxBody;
-
-    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
-        let bytes = serde_json::to_vec(&self.value);
-        match bytes {
-            Ok(bytes) => self.without_value().respond_with(req, "application/json", bytes),
-            Err(error) => HttpResponse::from_error(Problem::internal(error)),
-        }
-    }
-}
-
-impl Delivered<()> {
-    fn respond_with(self, req: &HttpRequest, content_type: &'static str, bytes: Vec<u8>) -> HttpResponse<BoxBody> {
-        let finished = Arc::new(Representation::new(content_type, bytes, self.version, self.policy, self.links));
-        let mut response = finished.answer(finished.plain(), req.headers(), self.now);
-        // For the cache, which is outside of this, keeps the answer and codes it.
-        response.extensions_mut().insert(finished);
-        response
-    }
-}
-
-/// A public answer that is plain text.
-pub struct DeliveredText {
-    text: String,
-    stamp: Delivered<()>,
-}
-
-impl DeliveredText {
-    /// A text that shows the state of `stamp`.
-    pub fn new(text: String, stamp: Delivered<()>) -> Self {
-        Self { text, stamp }
-    }
-}
-
-impl Responder for DeliveredText {
-    type Body = BoxBody;
-
-    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
-        self.stamp.respond_with(req, "text/plain; charset=utf-8", self.text.into_bytes())
-    }
-}
-
-impl Output for DeliveredText {
-    fn describe(description: &mut Description) {
-        description.text("200", "What was asked for.");
-        description.optional_header("200", "Link", "As for JSON; a text is whole and has none.");
-    }
-}
 
 /// An answer of one kind or of another.
 pub enum Either<A, B> {
@@ -140,94 +44,8 @@ impl<A: Output<Body = BoxBody>, B: Output<Body = BoxBody>> Output for Either<A, 
     }
 }
 
-/// A public resource by its slug, or where its former slug leads.
-pub enum Resolved<T> {
-    /// The slug is the present one.
-    Here(Delivered<T>),
-    /// The slug is a former one.
-    Moved(Moved),
-}
-
-/// `308` to the address of the present slug, the query kept.
-pub struct Moved {
-    path: String,
-    version: ContentVersion,
-    policy: CachePolicy,
-}
-
-impl<T> Resolved<T> {
-    /// The resource has moved to `path`.
-    pub fn moved(path: String, version: ContentVersion, policy: CachePolicy) -> Self {
-        Self::Moved(Moved { path, version, policy })
-    }
-}
-
-impl<T: Serialize> Responder for Resolved<T> {
-    type Body = BoxBody;
-
-    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
-        let moved = match self {
-            Self::Here(delivered) => return delivered.respond_to(req),
-            Self::Moved(moved) => moved,
-        };
-        let query = req.query_string();
-        let location = if query.is_empty() { moved.path } else { format!("{}?{query}", moved.path) };
-        let mut response = HttpResponse::build(StatusCode::PERMANENT_REDIRECT);
-        cache_headers(&mut response, moved.version, moved.policy);
-        response.insert_header((header::LOCATION, location)).finish()
-    }
-}
-
-impl<T: Serialize + ToSchema> Output for Resolved<T> {
-    fn describe(description: &mut Description) {
-        Delivered::<T>::describe(description);
-        description.response("308", "The slug is a former one; `Location` has the present address, the query kept. `fetch` follows it silently: compare `slug` and redirect the visitor.", None);
-        description.header("308", "Location", "The present address, a relative reference.");
-        description.header("308", "Last-Modified", "When the published state that is shown came into being.");
-        description.header("308", "Cache-Control", "How long the answer is fresh.");
-        description.header("308", "Content-Version", "Counts the changes of what is public.");
-    }
-}
-
-/// The headers that say what a cache may do with a delivery answer and which state it shows.
-pub fn cache_headers(response: &mut HttpResponseBuilder, version: ContentVersion, policy: CachePolicy) {
-    response
-        .insert_header((header::CACHE_CONTROL, policy.header()))
-        .insert_header((header::VARY, "Accept-Encoding"))
-        .insert_header((header::LAST_MODIFIED, version.changed_at.http_date()))
-        .insert_header((CONTENT_VERSION.clone(), version.number.to_string()));
-}
-
-impl<T: Serialize + ToSchema> Output for Delivered<T> {
-    fn describe(description: &mut Description) {
-        let schema = description.schema::<T>();
-        description.response("200", "What was asked for.", Some(&schema));
-        description.response("304", "Nothing has changed since the answer that the client has.", None);
-        for status in ["200", "304"] {
-            description.header(status, "ETag", "Made from the bytes of the answer; send it as `If-None-Match`.");
-            description.header(status, "Last-Modified", "When the published state that is shown came into being.");
-            description.header(status, "Cache-Control", "How long the answer is fresh.");
-            description.header(status, "Content-Version", "Counts the changes of what is public.");
-        }
-        let coding = "`br` or `gzip`, as `Accept-Encoding` asks for; absent where the answer is sent as it is.";
-        description.optional_header("200", "Content-Encoding", coding);
-        describe_links(description);
-        for (name, text) in [
-            (
-                "If-None-Match",
-                "The `ETag` of the answer that the client has; where it is still right, the answer is `304`.",
-            ),
-            ("If-Modified-Since", "The `Last-Modified` of the answer that the client has."),
-        ] {
-            description.parameter(json!({
-                "name": name, "in": "header", "required": false, "description": text, "schema": { "type": "string" },
-            }));
-        }
-    }
-}
-
 /// A list says where its neighbouring parts are.
-fn describe_links(description: &mut Description) {
+pub(super) fn describe_links(description: &mut Description) {
     if description.takes_parameter("cursor") {
         description.header(
             "200",

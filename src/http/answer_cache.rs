@@ -282,13 +282,14 @@ async fn coded(app: &App, answer: &Representation, response: ServiceResponse<Box
 mod tests {
     use super::*;
     use crate::db::ContentVersion;
-    use crate::http::CachePolicy;
+    use crate::http::{CachePolicy, Seen};
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_795_000_000_000);
 
     fn answer(number: i64) -> Arc<Kept> {
         let version = version(number, None);
-        let answer = Representation::new("text/plain", vec![b'x'; 1000], version, CachePolicy { max_age: 0 }, None);
+        let (seen, policy) = (Seen { version, keys: None }, CachePolicy { max_age: 0, shared: None });
+        let answer = Representation::new("text/plain", vec![b'x'; 1000], seen, policy, None);
         Arc::new(Kept { answer: Arc::new(answer), route: None })
     }
 

@@ -7,6 +7,7 @@ pub mod api;
 pub mod body;
 pub mod conditional;
 pub mod connections;
+pub mod delivered;
 pub mod draft;
 pub mod edge;
 pub mod editable;
@@ -21,13 +22,11 @@ pub mod representation;
 mod request_id;
 pub mod schema;
 
-pub use self::answer::{
-    CachePolicy, Created, Delivered, DeliveredText, Made, Managed, NoContent, Removed, Stored, Strict, Versioned,
-    WriteOptions,
-};
+pub use self::answer::{Created, Made, Managed, NoContent, Removed, Stored, Strict, Versioned, WriteOptions};
 pub use self::api::{Description, IDEMPOTENCY_KEY, Input, Operations, Output};
 pub use self::body::{Body, Json, MaybeJson, PatchJson};
 pub use self::conditional::IfMatch;
+pub use self::delivered::{CachePolicy, Delivered, DeliveredText, Seen};
 pub use self::draft::{Changes, Draft, Drafted, MergePatch, Warning};
 pub use self::editable::Editable;
 pub use self::page::{Found, ListOf, SortKind, SortValue, Sorted, Start};

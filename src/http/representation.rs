@@ -14,8 +14,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::sync::OnceCell;
 
-use super::answer::CachePolicy;
 use super::conditional::{content_tag, is_not_modified};
+use super::delivered::{CachePolicy, Seen};
 use crate::db::{ContentVersion, Timestamp};
 
 static CONTENT_VERSION: HeaderName = HeaderName::from_static("content-version");
@@ -167,6 +167,8 @@ pub struct Representation {
     cache_control: HeaderValue,
     last_modified: HeaderValue,
     links: Option<HeaderValue>,
+    /// What tells a CDN what it is made of.
+    keys: Option<(HeaderName, HeaderValue)>,
     identity: Coded,
     /// None within where the coding saves too little.
     brotli: OnceCell<Option<Coded>>,
@@ -174,16 +176,17 @@ pub struct Representation {
 }
 
 impl Representation {
-    /// An answer of these bytes that shows the state `version`.
+    /// An answer of these bytes that shows what was seen.
     pub fn new(
         content_type: &'static str,
         bytes: Vec<u8>,
-        version: ContentVersion,
+        seen: Seen,
         policy: CachePolicy,
         links: Option<String>,
     ) -> Self {
         let header = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
         let tag = header(content_tag(&bytes));
+        let Seen { version, keys } = seen;
         Self {
             content_type: HeaderValue::from_static(content_type),
             version,
@@ -191,6 +194,7 @@ impl Representation {
             cache_control: header(policy.header()),
             last_modified: header(version.changed_at.http_date()),
             links: links.and_then(|links| HeaderValue::from_str(&links).ok()),
+            keys,
             identity: Coded { coding: Coding::Identity, bytes: exact(bytes), tag },
             brotli: OnceCell::new(),
             gzip: OnceCell::new(),
@@ -205,8 +209,9 @@ impl Representation {
     /// How many bytes it takes at most, with all its codings.
     pub fn weight(&self) -> u64 {
         let length = self.identity.bytes.len() as u64;
-        let links = self.links.as_ref().map_or(0, HeaderValue::len) as u64;
-        length + 2 * (length - length / LEAST_SAVED) + links + 1024
+        let keys = self.keys.as_ref().map(|(_, value)| value);
+        let headers: usize = self.links.iter().chain(keys).map(HeaderValue::len).sum();
+        length + 2 * (length - length / LEAST_SAVED) + headers as u64 + 1024
     }
 
     /// The answer as it is.
@@ -280,6 +285,9 @@ impl Representation {
         all.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         all.insert(header::LAST_MODIFIED, self.last_modified.clone());
         all.insert(CONTENT_VERSION.clone(), self.content_version.clone());
+        if let Some((name, value)) = &self.keys {
+            all.insert(name.clone(), value.clone());
+        }
         if is_unchanged {
             return response;
         }
@@ -328,7 +336,8 @@ mod tests {
     fn representation(bytes: &[u8]) -> Representation {
         let changed_at = Timestamp::from_unix_millis(1_800_000_000_000);
         let version = ContentVersion { number: 1, changed_at, has_own_second: true, ends_at: None };
-        Representation::new("text/plain", bytes.to_vec(), version, CachePolicy { max_age: 0 }, None)
+        let policy = CachePolicy { max_age: 0, shared: None };
+        Representation::new("text/plain", bytes.to_vec(), Seen { version, keys: None }, policy, None)
     }
 
     #[test]

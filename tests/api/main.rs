@@ -21,6 +21,7 @@ mod answer_cache;
 mod api_keys;
 mod articles;
 mod bulk;
+mod cdn;
 mod checks;
 mod command_line;
 mod contact;

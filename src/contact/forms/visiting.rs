@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{FormContent, FormField, store};
+use crate::cdn::keys::Set;
 use crate::contact::form_tokens;
 use crate::db::Timestamp;
 use crate::http::{Delivered, Managed, NoParameters, Operations, Path, PathParameter, Problem, Query};
@@ -102,8 +103,13 @@ pub(super) async fn get_contact_form(
         ContactForm::of(&form.content.0, &language)
             .ok_or_else(|| Problem::internal("a contact form has no consent text"))
     };
-    let (form, version) = app.read_public(move |reader| read(reader.conn)).await?;
-    Ok(app.delivered(form, version))
+    let (form, seen) = app
+        .read_public(move |reader| {
+            reader.names(|| [Set::ContactForms.key()]);
+            read(reader.conn)
+        })
+        .await?;
+    Ok(app.delivered(form, seen))
 }
 
 /// A token that says when a visitor was shown a form.

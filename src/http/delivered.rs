@@ -1,0 +1,221 @@
+//! What delivery answers: what caches may hold, stamped with the state that it shows.
+
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Responder};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::answer::describe_links;
+use super::api::{Description, Output};
+use super::problem::Problem;
+use super::representation::Representation;
+use crate::config::SharedFreshness;
+use crate::db::{ContentVersion, Timestamp};
+
+static CONTENT_VERSION: HeaderName = HeaderName::from_static("content-version");
+
+/// How caches may hold delivery, as the settings say.
+#[derive(Debug, Clone, Copy)]
+pub struct CachePolicy {
+    /// For how many seconds an answer is fresh.
+    pub max_age: u32,
+    /// For how long a CDN holds it; none where there is no CDN.
+    pub shared: Option<SharedFreshness>,
+}
+
+impl CachePolicy {
+    /// The value of `Cache-Control`. What may be served stale for a while can't be what must be asked about first.
+    pub fn header(self) -> String {
+        let max_age = self.max_age;
+        match self.shared {
+            None => format!("public, max-age={max_age}, must-revalidate"),
+            Some(SharedFreshness { max_age: shared, stale }) => {
+                format!("public, max-age={max_age}, s-maxage={shared}, stale-while-revalidate={stale}")
+            }
+        }
+    }
+
+    /// The same for what no CDN is told to purge.
+    fn unshared(self) -> Self {
+        Self { shared: None, ..self }
+    }
+}
+
+/// What a read of what is public has seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Which state.
+    pub version: ContentVersion,
+    /// The header that tells a CDN what the answer is made of; none where there is no CDN.
+    pub keys: Option<(HeaderName, HeaderValue)>,
+}
+
+/// A public answer, stamped with the state that it shows.
+pub struct Delivered<T> {
+    value: T,
+    seen: Seen,
+    links: Option<String>,
+    policy: CachePolicy,
+    now: Timestamp,
+}
+
+impl<T> Delivered<T> {
+    /// An answer that shows what was seen.
+    pub fn new(value: T, seen: Seen, policy: CachePolicy, now: Timestamp) -> Self {
+        Self { value, seen, links: None, policy, now }
+    }
+
+    fn without_value(self) -> Delivered<()> {
+        let Self { seen, links, policy, now, .. } = self;
+        Delivered { value: (), seen, links, policy, now }
+    }
+
+    /// Adds a `Link` header.
+    #[must_use]
+    pub fn with_links(mut self, links: Option<String>) -> Self {
+        self.links = links;
+        self
+    }
+}
+
+impl<T: Serialize> Responder for Delivered<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        let bytes = serde_json::to_vec(&self.value);
+        match bytes {
+            Ok(bytes) => self.without_value().respond_with(req, "application/json", bytes),
+            Err(error) => HttpResponse::from_error(Problem::internal(error)),
+        }
+    }
+}
+
+impl Delivered<()> {
+    fn respond_with(self, req: &HttpRequest, content_type: &'static str, bytes: Vec<u8>) -> HttpResponse<BoxBody> {
+        let finished = Arc::new(Representation::new(content_type, bytes, self.seen, self.policy, self.links));
+        let mut response = finished.answer(finished.plain(), req.headers(), self.now);
+        // For the cache, which is outside of this, keeps the answer and codes it.
+        response.extensions_mut().insert(finished);
+        response
+    }
+}
+
+/// A public answer that is plain text.
+pub struct DeliveredText {
+    text: String,
+    stamp: Delivered<()>,
+}
+
+impl DeliveredText {
+    /// A text that shows the state of `stamp`.
+    pub fn new(text: String, stamp: Delivered<()>) -> Self {
+        Self { text, stamp }
+    }
+}
+
+impl Responder for DeliveredText {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        self.stamp.respond_with(req, "text/plain; charset=utf-8", self.text.into_bytes())
+    }
+}
+
+impl Output for DeliveredText {
+    fn describe(description: &mut Description) {
+        description.text("200", "What was asked for.");
+        description.optional_header("200", "Link", "As for JSON; a text is whole and has none.");
+    }
+}
+
+/// A public resource by its slug, or where its former slug leads.
+pub enum Resolved<T> {
+    /// The slug is the present one.
+    Here(Delivered<T>),
+    /// The slug is a former one.
+    Moved(Moved),
+}
+
+/// `308` to the address of the present slug, the query kept.
+pub struct Moved {
+    path: String,
+    version: ContentVersion,
+    policy: CachePolicy,
+}
+
+impl<T> Resolved<T> {
+    /// The resource has moved to `path`.
+    pub fn moved(path: String, seen: &Seen, policy: CachePolicy) -> Self {
+        // A former slug may be somebody else's tomorrow, and nothing would purge its copies.
+        Self::Moved(Moved { path, version: seen.version, policy: policy.unshared() })
+    }
+}
+
+impl<T: Serialize> Responder for Resolved<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse<BoxBody> {
+        let moved = match self {
+            Self::Here(delivered) => return delivered.respond_to(req),
+            Self::Moved(moved) => moved,
+        };
+        let query = req.query_string();
+        let location = if query.is_empty() { moved.path } else { format!("{}?{query}", moved.path) };
+        let mut response = HttpResponse::build(StatusCode::PERMANENT_REDIRECT);
+        cache_headers(&mut response, moved.version, moved.policy);
+        response.insert_header((header::LOCATION, location)).finish()
+    }
+}
+
+impl<T: Serialize + ToSchema> Output for Resolved<T> {
+    fn describe(description: &mut Description) {
+        Delivered::<T>::describe(description);
+        description.response("308", "The slug is a former one; `Location` has the present address, the query kept. `fetch` follows it silently: compare `slug` and redirect the visitor.", None);
+        description.header("308", "Location", "The present address, a relative reference.");
+        description.header("308", "Last-Modified", "When the published state that is shown came into being.");
+        description.header("308", "Cache-Control", "How long the answer is fresh.");
+        description.header("308", "Content-Version", "Counts the changes of what is public.");
+    }
+}
+
+/// The headers that say what a cache may do with a delivery answer and which state it shows.
+pub fn cache_headers(response: &mut HttpResponseBuilder, version: ContentVersion, policy: CachePolicy) {
+    response
+        .insert_header((header::CACHE_CONTROL, policy.header()))
+        .insert_header((header::VARY, "Accept-Encoding"))
+        .insert_header((header::LAST_MODIFIED, version.changed_at.http_date()))
+        .insert_header((CONTENT_VERSION.clone(), version.number.to_string()));
+}
+
+impl<T: Serialize + ToSchema> Output for Delivered<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        description.response("200", "What was asked for.", Some(&schema));
+        description.response("304", "Nothing has changed since the answer that the client has.", None);
+        for status in ["200", "304"] {
+            description.header(status, "ETag", "Made from the bytes of the answer; send it as `If-None-Match`.");
+            description.header(status, "Last-Modified", "When the published state that is shown came into being.");
+            description.header(status, "Cache-Control", "How long the answer is fresh.");
+            description.header(status, "Content-Version", "Counts the changes of what is public.");
+        }
+        let coding = "`br` or `gzip`, as `Accept-Encoding` asks for; absent where the answer is sent as it is.";
+        description.optional_header("200", "Content-Encoding", coding);
+        describe_links(description);
+        for (name, text) in [
+            (
+                "If-None-Match",
+                "The `ETag` of the answer that the client has; where it is still right, the answer is `304`.",
+            ),
+            ("If-Modified-Since", "The `Last-Modified` of the answer that the client has."),
+        ] {
+            description.parameter(json!({
+                "name": name, "in": "header", "required": false, "description": text, "schema": { "type": "string" },
+            }));
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! A content delivery network in front: what its copies are named by, and that each is purged once it is out of date.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use copydesk::auth::Role;
+use copydesk::config::{Cdn, CdnForm, Config, SharedFreshness};
+use copydesk::http::Problem;
+use diesel::sql_types::BigInt;
+use diesel::{OptionalExtension, QueryableByName, RunQueryDsl};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::harness::{TestServer, block_on};
+use crate::steps::eventually;
+
+const TOKEN: &str = "the-token-of-the-network";
+const ARTICLES: &str = "/api/v1/manage/articles";
+
+/// What a network was asked for.
+#[derive(Debug, Clone)]
+struct Asked {
+    line: String,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Asked {
+    fn keys(&self) -> BTreeSet<String> {
+        if let Some(keys) = self.headers.get("surrogate-key") {
+            return keys.split(' ').map(str::to_owned).collect();
+        }
+        let body: Value = serde_json::from_slice(&self.body).unwrap();
+        let keys = body["tags"].as_array().or(body["surrogate_keys"].as_array()).unwrap();
+        keys.iter().map(|key| key.as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// A network that writes down what it is asked to purge.
+struct Network {
+    url: String,
+    /// What it answers.
+    status: Arc<AtomicU16>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Network {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/purge", listener.local_addr().unwrap());
+        let (status, asked) = (Arc::new(AtomicU16::new(200)), Arc::new(Mutex::new(Vec::new())));
+        let (answered, written) = (Arc::clone(&status), Arc::clone(&asked));
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let Some(request) = read_request(&mut reader) else { continue };
+                let status = answered.load(Ordering::SeqCst);
+                if status == 200 {
+                    written.lock().unwrap().push(request);
+                }
+                let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                drop(stream.write_all(answer.as_bytes()));
+            }
+        });
+        Self { url, status, asked }
+    }
+
+    fn setting(&self, form: CdnForm) -> Cdn {
+        Cdn {
+            form,
+            purge_url: self.url.clone(),
+            token: Some(TOKEN.into()),
+            freshness: SharedFreshness { max_age: 3600, stale: 30 },
+        }
+    }
+
+    fn server(&self, form: CdnForm) -> TestServer {
+        TestServer::start_with(|config| config.cdn = Some(self.setting(form)))
+    }
+
+    fn take(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
+    let (mut line, mut headers) = (String::new(), BTreeMap::new());
+    reader.read_line(&mut line).ok()?;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Asked { line: line.trim_end().to_owned(), headers, body })
+}
+
+/// Up to which version the network was purged, and up to which once more.
+fn marks(server: &TestServer) -> Option<(i64, i64)> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        purged_version: i64,
+        #[diesel(sql_type = BigInt)]
+        settled_version: i64,
+    }
+    let read = server.app.db.read(|conn| {
+        let row: Option<Row> = diesel::sql_query("SELECT * FROM cdn_marks").get_result(conn).optional()?;
+        Ok::<_, Problem>(row.map(|row| (row.purged_version, row.settled_version)))
+    });
+    block_on(read).unwrap()
+}
+
+/// Waits until everything that was published is purged; gives the keys.
+fn purged(server: &TestServer, network: &Network) -> BTreeSet<String> {
+    let number = server.app.db.present().number;
+    eventually("everything is purged", || marks(server).filter(|(purged, _)| *purged == number));
+    network.take().iter().flat_map(Asked::keys).collect()
+}
+
+fn keys_of(header: &str) -> BTreeSet<String> {
+    header.split([' ', ',']).map(str::to_owned).collect()
+}
+
+#[test]
+fn answers_say_how_long_a_network_holds_them_and_what_they_are_made_of() {
+    let network = Network::start();
+    let server = network.server(CdnForm::Fastly);
+    let editor = server.signed_in(Role::Editor);
+    let made = editor.post(ARTICLES, &json!({ "title": "Sleep", "tags": ["rest"] })).expect(201);
+    editor.post(&format!("{}/publish", made.header("location")), &json!({ "revision": 1 })).expect(200);
+    let anyone = server.anonymous();
+    for path in ["/api/v1/articles", "/api/v1/articles/sleep", "/api/v1/tags", "/api/v1/site", "/api/v1/redirects"] {
+        // Twice: made and kept.
+        for _ in 0..2 {
+            let answer = anyone.get(path).expect(200);
+            let policy = "public, max-age=0, s-maxage=3600, stale-while-revalidate=30";
+            assert_eq!(answer.header("cache-control"), policy);
+            let keys = keys_of(answer.header("surrogate-key"));
+            assert!((2..=60).contains(&keys.len()) && keys.iter().all(|key| key.len() == 11), "{keys:?}");
+            let unchanged = anyone.request("GET", path).header("if-none-match", answer.etag()).send().expect(304);
+            assert_eq!(unchanged.header("surrogate-key"), answer.header("surrogate-key"));
+        }
+    }
+    assert_eq!(anyone.get("/api/v1/articles/none").header("cache-control"), "no-store");
+    let private = editor.get(ARTICLES).expect(200);
+    assert_eq!(private.find_header("surrogate-key"), None);
+    editor.patch(made.header("location"), "*", &json!({ "slug": "resting" })).expect(200);
+    editor.post(&format!("{}/publish", made.header("location")), &json!({ "revision": 2 })).expect(200);
+    let moved = anyone.get("/api/v1/articles/sleep").expect(308);
+    assert_eq!(moved.header("cache-control"), "public, max-age=0, must-revalidate", "nothing would purge its copies");
+}
+
+#[test]
+fn without_a_network_nothing_speaks_of_one() {
+    let server = TestServer::start();
+    let answer = server.anonymous().get("/api/v1/articles").expect(200);
+    assert_eq!(answer.header("cache-control"), "public, max-age=0, must-revalidate");
+    assert_eq!((answer.find_header("surrogate-key"), answer.find_header("cache-tag")), (None, None));
+}
+
+#[test]
+fn each_network_is_asked_in_its_own_form_with_its_token() {
+    for form in [CdnForm::Fastly, CdnForm::Cloudflare, CdnForm::Varnish] {
+        let network = Network::start();
+        let server = network.server(form);
+        let first = eventually("it is purged at first", || network.take().pop());
+        assert_eq!(first.keys().len(), 1, "nobody knows what it has, so all of it goes");
+        let editor = server.signed_in(Role::Editor);
+        editor.post("/api/v1/manage/authors", &json!({ "name": "Maya" })).expect(201);
+        let asked = eventually("the author is purged", || network.take().pop());
+        assert_eq!(asked.keys().len(), 2, "the author, and the set of all");
+        let header = |name: &str| asked.headers.get(name).map(String::as_str);
+        let bearer = format!("Bearer {TOKEN}");
+        match form {
+            CdnForm::Fastly => {
+                assert_eq!((asked.line.as_str(), header("fastly-key")), ("POST /purge HTTP/1.1", Some(TOKEN)));
+            }
+            CdnForm::Cloudflare => {
+                assert_eq!(asked.line, "POST /purge HTTP/1.1");
+                assert_eq!(header("authorization"), Some(bearer.as_str()));
+                let answer = server.anonymous().get("/api/v1/authors").expect(200);
+                let keys = keys_of(answer.header("cache-tag"));
+                assert!(!keys.is_disjoint(&asked.keys()));
+            }
+            CdnForm::Varnish => {
+                assert_eq!(asked.line, "PURGE /purge HTTP/1.1");
+                assert_eq!(header("authorization"), Some(bearer.as_str()));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_could_not_be_purged_is_purged_later_also_after_a_restart_and_once_more() {
+    let network = Network::start();
+    let server = network.server(CdnForm::Varnish);
+    purged(&server, &network);
+    network.status.store(503, Ordering::SeqCst);
+    let editor = server.signed_in(Role::Editor);
+    let made = editor.post("/api/v1/manage/authors", &json!({ "name": "Maya" })).expect(201);
+    let copy = keys_of(server.anonymous().get("/api/v1/authors/maya").expect(200).header("surrogate-key"));
+    editor.patch(made.header("location"), "*", &json!({ "name": "Maya Lin" })).expect(200);
+    let config: Config = server.app.config.clone();
+    let server = TestServer::start_in(server.keep(), config);
+    assert_eq!(network.take().len(), 0);
+    network.status.store(200, Ordering::SeqCst);
+    assert!(!purged(&server, &network).is_disjoint(&copy));
+    // What was on its way when it was purged may have come after that.
+    let again = eventually("it is purged once more", || network.take().pop());
+    assert!(!again.keys().is_disjoint(&copy));
+    eventually("nothing is left", || marks(&server).filter(|(purged, settled)| purged == settled));
+}
+
+/// Numbers that follow no pattern, the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % sides as u64).unwrap()
+    }
+
+    fn some<'l>(&mut self, list: &[&'l str]) -> Vec<&'l str> {
+        list.iter().copied().filter(|_| self.roll(2) == 0).collect()
+    }
+}
+
+/// One step of somebody who writes; what is refused is as good as any.
+fn step(dice: &mut Dice, editor: &Client) {
+    let article = |dice: &mut Dice| format!("{ARTICLES}/by-external-id/{}", dice.roll(8));
+    let of_list = |dice: &mut Dice, kind: &str| {
+        let list = editor.get(&format!("/api/v1/manage/{kind}")).expect(200).json();
+        let items = list["items"].as_array().unwrap();
+        (!items.is_empty()).then(|| items[dice.roll(items.len())].clone())
+    };
+    match dice.roll(12) {
+        0..=4 => {
+            let path = article(dice);
+            let Some(id) = editor.get(&path).json()["id"].as_str().map(str::to_owned) else { return };
+            let linked = dice.roll(8);
+            let target = editor.get(&format!("{ARTICLES}/by-external-id/{linked}")).json()["id"].clone();
+            let draft = json!({
+                "title": format!("Title {}", dice.roll(1000)),
+                "slug": format!("slug-{}", dice.roll(12)),
+                "tags": dice.some(&["a", "b", "c"]),
+                "categories": dice.some(&["sleep", "work"]),
+                "authors": dice.some(&["maya", "noor"]),
+                "body_markdown": format!("See [this](article:{}).", target.as_str().unwrap_or_default()),
+            });
+            let saved = editor.patch(&format!("{ARTICLES}/{id}"), "*", &draft).json();
+            let revision = json!({ "revision": saved["revision"] });
+            drop(editor.post(&format!("{ARTICLES}/{id}/publish"), &revision));
+        }
+        5 => {
+            let path = article(dice);
+            let id = editor.get(&path).json()["id"].as_str().unwrap_or_default().to_owned();
+            drop(editor.post(&format!("{ARTICLES}/{id}/unpublish"), &json!({})));
+        }
+        6 => {
+            let Some(author) = of_list(dice, "authors") else { return };
+            let path = format!("/api/v1/manage/authors/{}", author["id"].as_str().unwrap());
+            drop(editor.patch(&path, "*", &json!({ "name": format!("Name {}", dice.roll(1000)) })));
+        }
+        7 => {
+            let Some(category) = of_list(dice, "categories") else { return };
+            let path = format!("/api/v1/manage/categories/{}", category["id"].as_str().unwrap());
+            drop(editor.patch(&path, "*", &json!({ "name": format!("Name {}", dice.roll(1000)) })));
+        }
+        8 => {
+            let Some(category) = of_list(dice, "categories") else { return };
+            let path = format!("/api/v1/manage/categories/{}", category["id"].as_str().unwrap());
+            let parent = if dice.roll(2) == 0 { json!(null) } else { json!("health") };
+            drop(editor.patch(&path, "*", &json!({ "parent": parent })));
+        }
+        9 => {
+            let body =
+                json!({ "from": format!("/old-{}", dice.roll(3)), "to": format!("/articles/slug-{}", dice.roll(12)) });
+            drop(editor.post("/api/v1/manage/redirects", &body));
+        }
+        10 => {
+            // Another takes the place, and the slug becomes free for one more.
+            let Some(author) = of_list(dice, "authors") else { return };
+            let path = format!("/api/v1/manage/authors/{}?reassign_to=noor", author["id"].as_str().unwrap());
+            drop(editor.delete(&path, "*"));
+            drop(editor.post("/api/v1/manage/authors", &json!({ "name": "Maya", "slug": "maya" })));
+        }
+        _ => drop(editor.patch("/api/v1/manage/site", "*", &json!({ "name": format!("Site {}", dice.roll(1000)) }))),
+    }
+}
+
+/// Everything that the network may hold.
+fn addresses() -> Vec<String> {
+    let lists = [
+        "articles",
+        "articles?limit=2",
+        "articles?sort=title&page=1",
+        "articles?category=sleep",
+        "articles?category=health",
+        "articles?author=maya&tag=a",
+        "articles?tag=b,c",
+        "articles?language=*&exclude=slug-1",
+        "articles?tag=a&include=related",
+        "articles?include=body_html",
+        "authors",
+        "authors/maya",
+        "authors/noor",
+        "categories",
+        "categories?include=children",
+        "categories/sleep",
+        "categories/health",
+        "tags",
+        "site",
+        "redirects",
+        "redirects?format=nginx",
+        "resolve?path=/authors/maya",
+        "resolve?path=/old-1",
+    ];
+    let one = (0..12).flat_map(|number| {
+        [
+            format!("/api/v1/articles/slug-{number}"),
+            format!("/api/v1/articles/slug-{number}?include=body_markdown"),
+            format!("/api/v1/articles/slug-{number}/related"),
+            format!("/api/v1/resolve?path=/articles/slug-{number}"),
+        ]
+    });
+    lists.iter().map(|list| format!("/api/v1/{list}")).chain(one).collect()
+}
+
+#[test]
+fn whatever_is_written_every_copy_that_is_out_of_date_is_purged() {
+    let network = Network::start();
+    let server = network.server(CdnForm::Varnish);
+    let editor = server.signed_in(Role::Editor);
+    for (kind, body) in [
+        ("authors", json!({ "name": "Maya" })),
+        ("authors", json!({ "name": "Noor" })),
+        ("categories", json!({ "name": "Health" })),
+        ("categories", json!({ "name": "Sleep", "parent": "health" })),
+        ("categories", json!({ "name": "Work" })),
+    ] {
+        editor.post(&format!("/api/v1/manage/{kind}"), &body).expect(201);
+    }
+    let mut dice = Dice(11);
+    for number in 0..8 {
+        let path = format!("{ARTICLES}/by-external-id/{number}");
+        let body = json!({ "title": format!("Title {number}"), "language": if number == 7 { "es" } else { "en" } });
+        let made = editor.request("PUT", &path).header("if-none-match", "*").json(&body).send().expect(201).json();
+        if number == 7 {
+            let original = editor.get(&format!("{ARTICLES}/by-external-id/0")).json()["id"].clone();
+            let path = format!("{ARTICLES}/{}", made["id"].as_str().unwrap());
+            editor.patch(&path, "*", &json!({ "translation_of": original })).expect(200);
+        }
+    }
+    let (addresses, anyone) = (addresses(), server.anonymous());
+    let mut copies: BTreeMap<&str, (Vec<u8>, BTreeSet<String>)> = BTreeMap::new();
+    let (mut stood, mut went) = (0, 0);
+    for round in 0..120 {
+        step(&mut dice, &server.signed_in(Role::Editor));
+        let keys = purged(&server, &network);
+        let before = copies.len();
+        copies.retain(|_, (_, made_of)| made_of.is_disjoint(&keys));
+        went += before - copies.len();
+        for address in &addresses {
+            let fresh = anyone.get(address);
+            match copies.get(address.as_str()) {
+                Some((copy, _)) => {
+                    assert_eq!(fresh.status, 200, "round {round}: {address} is {}", fresh.status);
+                    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                    assert_eq!(text(copy), text(&fresh.body), "round {round}: {address} is out of date");
+                    stood += 1;
+                }
+                None if fresh.status == 200 => {
+                    let keys = keys_of(fresh.header("surrogate-key"));
+                    copies.insert(address, (fresh.body.clone(), keys));
+                }
+                None => {}
+            }
+        }
+    }
+    assert!(stood > 1000 && went > 300, "{stood} copies stood, {went} went");
+}
