@@ -9,6 +9,7 @@ answers through Varnish: that they are hits while nothing changes, new within a 
 author's new name is shown wherever the author is.
 """
 
+import atexit
 import http.client
 import json
 import os
@@ -59,6 +60,13 @@ def until(what, condition):
     sys.exit(f"it never came to pass that {what}")
 
 
+def start(command):
+    """Starts a server that ends with this program, however that ends."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    atexit.register(process.wait)
+    atexit.register(process.terminate)
+
+
 class Site:
     """The two programs, and an editor."""
 
@@ -69,25 +77,18 @@ class Site:
                         "--role", "editor", "--password-stdin",
                         *data], input=PASSWORD + "\n", text=True, check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
-        self.processes = [subprocess.Popen(
-            [program, "serve", "--listen", f"127.0.0.1:{self.origin}", "--cdn", "varnish",
-             "--cdn-purge-url", f"http://127.0.0.1:{self.front}", *data], stderr=subprocess.DEVNULL)]
+        start([program, "serve", "--listen", f"127.0.0.1:{self.origin}", "--cdn", "varnish",
+               "--cdn-purge-url", f"http://127.0.0.1:{self.front}", *data])
         until("copydesk serves", lambda: ask(self.origin, "GET", "/healthz")[0] == 200)
         configuration = (ROOT / "examples" / "varnish.vcl").read_text(encoding="utf-8")
         file = os.path.join(work, "varnish.vcl")
         with open(file, "w", encoding="utf-8") as out:
             out.write(configuration.replace('"8080"', f'"{self.origin}"'))
-        self.processes.append(subprocess.Popen(
-            ["varnishd", "-F", "-f", file, "-a", f"127.0.0.1:{self.front}", "-n", os.path.join(work, "varnish"),
-             "-s", "malloc,64m"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        start(["varnishd", "-F", "-f", file, "-a", f"127.0.0.1:{self.front}", "-n", os.path.join(work, "varnish"),
+               "-s", "malloc,64m"])
         until("Varnish serves", lambda: ask(self.front, "GET", "/healthz")[0] == 200)
         login = {"email": "editor@example.org", "password": PASSWORD}
         self.token = json.loads(ask(self.origin, "POST", "/api/v1/auth/login", login)[2])["access_token"]
-
-    def stop(self):
-        for process in reversed(self.processes):
-            process.terminate()
-            process.wait()
 
     def manage(self, method, path, body, headers=None):
         status, _, text = ask(self.origin, method, path, body, self.token, headers)
@@ -141,11 +142,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="copydesk-varnish-") as work:
         # Varnish runs as an account of its own.
         os.chmod(work, 0o755)
-        site = Site(program, work)
-        try:
-            took = sorted(check(site))
-        finally:
-            site.stop()
+        took = sorted(check(Site(program, work)))
     print(f"Varnish: {len(took)} changes shown after {took[len(took) // 2] * 1000:.0f} ms (median), "
           f"{took[-1] * 1000:.0f} ms (longest)")
     if took[-1] > BOUND:

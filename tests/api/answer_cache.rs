@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
 use crate::harness::{LOGGED, TestServer, logged_of};
-use crate::steps::{at_once, eventually};
+use crate::steps::{Dice, at_once, eventually};
 
 const MANAGED: &str = "/api/v1/manage/articles";
 
@@ -243,6 +243,37 @@ fn refusals_fill_nothing_and_many_who_miss_at_once_wait_for_one() {
     assert_eq!(server.app.answers.len(), 1);
 }
 
+#[test]
+fn a_slow_answer_that_began_before_a_write_serves_nobody_who_came_after_it() {
+    const SLOW: &str = "/api/v1/articles?include=body_html,body_markdown,sections&sort=-updated_at";
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let path = published(&editor, "changing");
+    for number in 0..12 {
+        let draft = json!({ "title": format!("Long {number}"), "body_markdown": "Some words. ".repeat(20_000) });
+        let made = editor.post(MANAGED, &draft).expect(201);
+        editor.post(&format!("{}/publish", made.header("location")), &json!({ "revision": 1 })).expect(200);
+    }
+    let titles = |answer: &Response| {
+        answer.json()["items"].as_array().unwrap().iter().map(|item| item["title"].clone()).collect::<Vec<_>>()
+    };
+    let mut overlapped = 0;
+    for number in 0..8 {
+        let title = json!(format!("Title {number}"));
+        let saved = editor.patch(&path, "*", &json!({ "title": title })).expect(200).json();
+        let publication = json!({ "revision": saved["revision"] });
+        thread::scope(|scope| {
+            let slow = scope.spawn(|| titles(&anyone.get(SLOW).expect(200)));
+            editor.post(&format!("{path}/publish"), &publication).expect(200);
+            // While the slow one is under way, if it still is, and after it.
+            assert!(titles(&anyone.get(SLOW).expect(200)).contains(&title), "round {number}");
+            overlapped += usize::from(!slow.join().unwrap().contains(&title));
+        });
+        assert!(titles(&anyone.get(SLOW).expect(200)).contains(&title), "round {number}, afterwards");
+    }
+    assert!(overlapped > 0, "no slow answer began before its write");
+}
+
 /// All that a client can see of an answer, but for what differs with each request.
 fn seen(answer: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     // The last is a set that each server writes in an order of its own.
@@ -256,16 +287,6 @@ fn seen(answer: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     headers.sort();
     let body = if answer.status < 400 { answer.body.clone() } else { Vec::new() };
     (answer.status, headers, body)
-}
-
-/// Numbers that follow no pattern, the same in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((self.0 >> 33) % sides as u64).unwrap()
-    }
 }
 
 /// One step of somebody who writes.

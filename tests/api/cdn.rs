@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::harness::{TestServer, block_on};
-use crate::steps::eventually;
+use crate::steps::{Dice, eventually};
 
 const TOKEN: &str = "the-token-of-the-network";
 const ARTICLES: &str = "/api/v1/manage/articles";
@@ -219,20 +219,6 @@ fn what_could_not_be_purged_is_purged_later_also_after_a_restart_and_once_more()
     let again = eventually("it is purged once more", || network.take().pop());
     assert!(!again.keys().is_disjoint(&copy));
     eventually("nothing is left", || marks(&server).filter(|(purged, settled)| purged == settled));
-}
-
-/// Numbers that follow no pattern, the same in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((self.0 >> 33) % sides as u64).unwrap()
-    }
-
-    fn some<'l>(&mut self, list: &[&'l str]) -> Vec<&'l str> {
-        list.iter().copied().filter(|_| self.roll(2) == 0).collect()
-    }
 }
 
 /// One step of somebody who writes; what is refused is as good as any.

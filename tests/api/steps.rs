@@ -168,3 +168,19 @@ pub(crate) fn is_in_database(server: &TestServer, wanted: &[u8]) -> bool {
         bytes.windows(wanted.len()).any(|window| window == wanted)
     })
 }
+
+/// Numbers that follow no pattern, the same in each run.
+pub(crate) struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `sides`.
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % sides as u64).unwrap()
+    }
+
+    /// Some of a list, in its order.
+    pub(crate) fn some<'l>(&mut self, list: &[&'l str]) -> Vec<&'l str> {
+        list.iter().copied().filter(|_| self.roll(2) == 0).collect()
+    }
+}
