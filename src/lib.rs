@@ -26,6 +26,7 @@ pub mod memo;
 pub mod promotions;
 pub mod server;
 pub mod state;
+pub mod text;
 pub mod users;
 pub mod vault;
 
@@ -51,4 +52,3 @@ mod site;
 mod slugs;
 mod tags;
 mod telemetry;
-mod text;

@@ -41,7 +41,7 @@ pub(crate) use language::canonical_language;
 pub(crate) use links::{link_articles_html, link_articles_markdown};
 pub(crate) use plain_text::{excerpt, reading_minutes};
 pub(crate) use policy::article_id;
-pub(crate) use removed::Removed;
+pub use removed::Removed;
 pub(crate) use slug::{is_slug, slug, sort_key};
 
 use removed::Removals;
@@ -55,7 +55,7 @@ const MOST_ROUNDS: usize = 5;
 
 /// Everything made from one Markdown body.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rendered {
+pub struct Rendered {
     /// Safe HTML; links to articles are still `article:<uuid>`.
     pub html: String,
     /// The same HTML in pieces; joined they are `html`, byte for byte.
@@ -76,7 +76,7 @@ pub(crate) struct Rendered {
 ///
 /// Only headings that stand in no other element begin a section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Section {
+pub struct Section {
     /// The anchor of the heading, unique in the article; null for the part
     /// before the first heading.
     #[schema(required)]
@@ -93,7 +93,7 @@ pub(crate) struct Section {
 
 /// A heading in the table of contents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct TableOfContentsEntry {
+pub struct TableOfContentsEntry {
     /// The anchor of the heading, unique in the article.
     pub id: String,
     /// The heading as plain text.
@@ -111,7 +111,7 @@ pub(crate) struct TableOfContentsEntry {
 ///
 /// Takes time linear in the length of the body for all practical purposes, and
 /// bounded stack, whatever the body is.
-pub(crate) fn render(markdown: &str) -> Rendered {
+pub fn render(markdown: &str) -> Rendered {
     let mut removals = Removals::default();
     let markdown = without_control_characters(markdown);
     let html = markdown::to_html(&markdown, &mut removals);

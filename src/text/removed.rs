@@ -8,7 +8,7 @@ const MOST_REMOVALS: usize = 100;
 
 /// One kind of thing that was left out of the rendered body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Removed {
+pub struct Removed {
     /// What it was: `<script> element`, `onclick attribute of <a>`, `href of <a>`.
     pub what: String,
     /// Why it was left out, as part of an English sentence.
