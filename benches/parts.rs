@@ -128,10 +128,11 @@ const PAGE: &str = "SELECT article_id AS id, slug, summary AS document FROM publ
 const ONE: &str = "SELECT p.article_id AS id, p.slug, p.summary || b.document AS document FROM published_articles p \
                    JOIN published_bodies b USING (article_id) WHERE slug = 'generated-500'";
 
-/// The authors or categories of twenty articles.
-fn names(conn: &mut SqliteConnection, table: &str) -> Vec<Row> {
-    let sql =
-        format!("SELECT id, slug, content AS document FROM {table} WHERE id IN (SELECT id FROM {table} LIMIT 20)");
+/// The authors or categories of so many articles.
+fn names(conn: &mut SqliteConnection, table: &str, articles: usize) -> Vec<Row> {
+    let sql = format!(
+        "SELECT id, slug, content AS document FROM {table} WHERE id IN (SELECT id FROM {table} LIMIT {articles})"
+    );
     diesel::sql_query(sql).load(conn).unwrap()
 }
 
@@ -140,7 +141,7 @@ fn read(conn: &mut SqliteConnection, sql: &str, articles: usize) -> usize {
     let version: Version = diesel::sql_query(VERSION).get_result(conn).unwrap();
     let rows: Vec<Row> = diesel::sql_query(sql).load(conn).unwrap();
     assert_eq!((rows.len(), version.version > 0, version.due), (articles, true, None));
-    let named = ["authors", "categories"].map(|table| names(conn, table));
+    let named = ["authors", "categories"].map(|table| names(conn, table, articles));
     conn.batch_execute("COMMIT").unwrap();
     rows.iter().chain(named.iter().flatten()).map(|row| row.id.len() + row.slug.len() + row.document.len()).sum()
 }

@@ -209,7 +209,11 @@ fn article(index: u64, taxonomy: &Taxonomy, language: &str) -> Import {
     let title = format!("{} {} {} {index}", capital(numbers.word()), numbers.word(), numbers.word());
     let pick = |ids: usize, number: u64| usize::try_from(number).unwrap_or_default() % ids.max(1);
     let author = taxonomy.authors[pick(taxonomy.authors.len(), numbers.below(AUTHORS))];
-    let category = taxonomy.categories[pick(taxonomy.categories.len(), numbers.skewed(CATEGORIES))];
+    let mut categories = vec![taxonomy.categories[pick(taxonomy.categories.len(), numbers.skewed(CATEGORIES))]];
+    // Half of all articles are in one category as well: what a list must not mind.
+    if index % 2 == 0 && !categories.contains(&taxonomy.categories[0]) {
+        categories.push(taxonomy.categories[0]);
+    }
     let mut tags: Vec<String> = (0..3).map(|_| format!("tag-{}", numbers.skewed(TAGS))).collect();
     tags.sort();
     tags.dedup();
@@ -218,7 +222,7 @@ fn article(index: u64, taxonomy: &Taxonomy, language: &str) -> Import {
         excerpt: Some(numbers.sentence()),
         body_markdown: body(&mut numbers),
         authors: vec![author.to_string()],
-        categories: vec![category.to_string()],
+        categories: categories.iter().map(ToString::to_string).collect(),
         tags,
         seo: Seo { description: Some(title.clone()), ..Seo::default() },
         language: Some(language.to_owned()),
