@@ -211,7 +211,7 @@ fn article(index: u64, taxonomy: &Taxonomy, language: &str) -> Import {
     let author = taxonomy.authors[pick(taxonomy.authors.len(), numbers.below(AUTHORS))];
     let mut categories = vec![taxonomy.categories[pick(taxonomy.categories.len(), numbers.skewed(CATEGORIES))]];
     // Half of all articles are in one category as well: what a list must not mind.
-    if index % 2 == 0 && !categories.contains(&taxonomy.categories[0]) {
+    if index.is_multiple_of(2) && !categories.contains(&taxonomy.categories[0]) {
         categories.push(taxonomy.categories[0]);
     }
     let mut tags: Vec<String> = (0..3).map(|_| format!("tag-{}", numbers.skewed(TAGS))).collect();
