@@ -1,5 +1,6 @@
 """A bar chart as SVG, readable on a light and on a dark page, with nothing but Python's standard library."""
 
+import math
 from xml.sax.saxutils import escape
 
 STYLE = """
@@ -15,9 +16,18 @@ STYLE = """
 LABELS, BARS, VALUES, BAR, GAP = 190, 380, 90, 14, 14
 
 
-def bars(title, unit, names, rows):
+def scale(values, logarithmic):
+    """What makes a length of a value; a logarithmic one begins at the power of ten below the least value."""
+    longest = max(values)
+    if not logarithmic:
+        return lambda value: max(1, BARS * value / longest)
+    least = math.ceil(math.log10(min(values))) - 1
+    return lambda value: BARS * (math.log10(value) - least) / (math.log10(longest) - least)
+
+
+def bars(title, unit, names, rows, logarithmic=False):
     """Draws a group of bars for each row `(label, [value for each of the names])`, all to one scale."""
-    longest = max(value for _, values in rows for value in values)
+    length_of = scale([value for _, values in rows for value in values], logarithmic)
     group = BAR * len(names) + GAP
     height, width = 70 + group * len(rows), LABELS + BARS + VALUES
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
@@ -32,7 +42,7 @@ def bars(title, unit, names, rows):
         middle = top + BAR * len(names) / 2 + 4
         parts.append(f'<text x="{LABELS - 10}" y="{middle}" text-anchor="end">{escape(label)}</text>')
         for index, value in enumerate(values):
-            y, length = top + index * BAR, max(1, BARS * value / longest)
+            y, length = top + index * BAR, length_of(value)
             parts.append(f'<rect class="s{index}" x="{LABELS}" y="{y}" width="{length:.1f}" height="{BAR - 2}" rx="2"/>'
                          f'<text class="value" x="{LABELS + length + 6:.1f}" y="{y + 10}">{value:.2f} {unit}</text>')
     return "\n".join([*parts, "</svg>", ""])

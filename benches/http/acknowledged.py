@@ -1,0 +1,82 @@
+"""Writes that are acknowledged, one after another on one connection that is kept: copydesk beside PocketBase.
+
+The two promise different things: copydesk answers when an article is on the disk (`synchronous=FULL`), PocketBase when it
+is written but may still be lost with the power (`synchronous=NORMAL`, its default). The client is the same.
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+
+import contestants
+import pocketbase
+from writes import BODY, disk
+
+PASSWORD = "harbour lantern quietly mended"
+WRITES = "/api/v1/manage/articles"
+
+
+class Editor:
+    """An editor of copydesk, signed in, on one connection that is kept."""
+
+    def __init__(self, port, data, name="bench"):
+        email = f"{name}@example.org"
+        subprocess.run([contestants.PROGRAM, "user", "create", "--email", email, "--name", "Bench", "--role", "editor",
+                        "--password-stdin", "--data-dir", data], input=PASSWORD, text=True, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.connection, self.token = http.client.HTTPConnection("127.0.0.1", port), ""
+        self.token = self.send("/api/v1/auth/login", {"email": email, "password": PASSWORD})["access_token"]
+
+    def send(self, path, body):
+        self.connection.request("POST", path, json.dumps(body).encode(),
+                                {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"})
+        answer = self.connection.getresponse()
+        told = answer.read()
+        if answer.status not in (200, 201):
+            sys.exit(f"copydesk: {path} answered {answer.status}: {told[:300]}")
+        return json.loads(told)
+
+    def write(self):
+        """Stores a new article, which nobody outside sees."""
+        return self.send(WRITES, {"title": "An article", "slug": uuid.uuid4().hex, "body_markdown": BODY})
+
+    def publish(self, article):
+        return self.send(f"{WRITES}/{article['id']}/publish", {"revision": 1})
+
+
+def rate(write, seconds):
+    done, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        write()
+        done += 1
+    return done / (time.perf_counter() - begun)
+
+
+def measure(work, data, pocketbase_data, cores, rounds, seconds):
+    """Writes a second, by name, one for each round."""
+    port = contestants.free_ports(2)
+    own = contestants.copydesk("copydesk", data, port, "/api/v1/articles?limit=1", work, cores)
+    other = pocketbase.server(pocketbase_data, port + 1, pocketbase.list_path(), work, cores)
+    editor, admin = Editor(port, data), pocketbase.Admin(port + 1)
+
+    def create():
+        admin.send("POST", pocketbase.ARTICLES, {"title": "An article", "slug": uuid.uuid4().hex, "body_html": BODY})
+
+    measured = {
+        "the disk alone (4 KiB and `fdatasync`)": lambda: disk(work, seconds),
+        "copydesk (`synchronous=FULL`)": lambda: rate(editor.write, seconds),
+        "PocketBase (`synchronous=NORMAL`)": lambda: rate(create, seconds),
+    }
+    results = {name: [] for name in measured}
+    for number in range(rounds):
+        for name, take in measured.items():
+            contestants.progress(f"writes: round {number + 1} of {rounds}, {name}")
+            results[name].append(take())
+    own.stop()
+    other.stop()
+    os.remove(os.path.join(work, "flushed"))
+    return results
