@@ -40,11 +40,14 @@ def need(program, package):
     subprocess.run(["apt-get", "install", "-y", "-q", package], check=True, stdout=subprocess.DEVNULL)
 
 
-def build(*examples):
+def build(was_built, *examples):
     """The program as it is released, and examples."""
     cargo = ["cargo", "build", "--release", "--quiet"]
     for what in ([], *(["--example", name] for name in examples)):
-        subprocess.run([*cargo, *what], cwd=ROOT, check=True)
+        if not was_built:
+            subprocess.run([*cargo, *what], cwd=ROOT, check=True)
+    if not os.path.exists(PROGRAM):
+        sys.exit(f"there is no {PROGRAM}; leave --no-build out")
 
 
 def progress(text):
@@ -135,12 +138,15 @@ class Contestant:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def resident_mib(self):
-        total = 0
+    def memory_mib(self):
+        """Its own, and that with its shares of mapped files. Resident memory counts a file for each time it is mapped."""
+        own = whole = 0
         for pid in self.processes():
-            with open(f"/proc/{pid}/status", encoding="ascii") as file:
-                total += int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
-        return total / 1024
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+                told = file.read()
+            own += int(re.search(r"Pss_Anon:\s+(\d+)", told)[1])
+            whole += int(re.search(r"Pss:\s+(\d+)", told)[1])
+        return own / 1024, whole / 1024
 
     def stop(self):
         self.process.terminate()
