@@ -72,10 +72,14 @@ def measure(work, data, pocketbase_data, cores, rounds, seconds):
         "PocketBase (`synchronous=NORMAL`)": lambda: rate(create, seconds),
     }
     results = {name: [] for name in measured}
+    everywhere = os.sched_getaffinity(0)
+    if cores.apart:
+        os.sched_setaffinity(0, {1})
     for number in range(rounds):
         for name, take in measured.items():
             contestants.progress(f"writes: round {number + 1} of {rounds}, {name}")
             results[name].append(take())
+    os.sched_setaffinity(0, everywhere)
     own.stop()
     other.stop()
     os.remove(os.path.join(work, "flushed"))
