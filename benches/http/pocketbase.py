@@ -1,8 +1,9 @@
 """PocketBase with the same articles, as `run` compares it with.
 
-What can be chosen is chosen in its favour: requests are not logged, lists come from a view without the bodies (leaving
-them out by `fields` takes twice as long), nothing is counted (`skipTotal`), and a category is found by its id in the list
-of ids, not by a join. One article is found by its slug, which has an index, and has no related ones.
+What can be chosen is chosen in its favour: requests are not logged, lists come from a view without the bodies (to leave
+them out by `fields` takes longer than to send them), nothing is counted (`skipTotal`), and a category is found by its id
+in the text of the list of ids, not by a join. One article is found by its slug, which has an index, and it is always the
+same one, without related ones.
 """
 
 import http.client

@@ -5,7 +5,7 @@
     python3 benches/http/publications.py --no-build --seconds 20 --svg docs/publications.svg
 
 The addresses (nine in ten are articles, the others lists) are asked for at 2,000 requests a second, whatever the answers
-take: without a publication, with one, and with one every second; by two mixes: "zipf", where the n-th address is asked for
+take: without a publication, with one a minute, and with one a second; by two mixes: "zipf", where the n-th address is asked for
 1/n times as often as the first, and "uniform". Times count from when a request was due, so what waits for others counts
 as well. The server has one worker and a core, the load the other; the cache holds all.
 
@@ -197,7 +197,8 @@ def measure(server, data, paths, options):
     short = min(options.seconds, 30)
     for mix, weights in (("zipf", [1 / (rank + 1) for rank in range(len(paths))]), ("uniform", None)):
         order = numbers.choices(range(len(paths)), weights, k=options.rate * options.seconds)
-        for name, publications, seconds in (("none", 0, short), ("one", 1, options.seconds), ("one a second", short, short)):
+        for name, publications, seconds in (("none", 0, short), (f"one in {options.seconds} s", 1, options.seconds),
+                                            ("one a second", short, short)):
             contestants.progress(f"{mix}, {name}: {seconds} s")
             answers, cpu = window(server, data, paths, order, options.rate, publications, seconds)
             contestants.progress("")
