@@ -20,7 +20,7 @@ use crate::state::PublicReader;
 /// How many are shown where nothing else is asked for.
 pub(super) const DEFAULT_LIMIT: usize = 3;
 /// How many of a facet's articles are looked at.
-const NEWEST_OF_FACET: i64 = 200;
+const NEWEST_OF_FACET: i64 = 100;
 
 /// The ids of the articles that are related to a public one, most related first; never itself.
 pub(super) fn ids(
