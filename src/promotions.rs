@@ -1,7 +1,7 @@
 //! Who brings out what is due: one at a time, and what could not be brought out is left alone for a while.
 //!
 //! The clock tries each second whatever came of the last time; readers, who come by the thousand, do not try again
-//! within [`PAUSE_SECONDS`]. Meanwhile they share what is public without it.
+//! within five seconds. Meanwhile they share what is public without it.
 
 use std::future::Future;
 use std::pin::Pin;

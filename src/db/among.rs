@@ -18,7 +18,7 @@ pub struct Among<C> {
 
 /// Whether a column is one of these values. What Diesel makes of `eq_any` has as many places as there are values and is
 /// prepared anew each time; here the last value fills the places up to the next power of four, which changes nothing.
-/// More than [`MOST_FILLED`] values have as many places as they are.
+/// More than 1,024 values have as many places as they are.
 pub fn among<C>(column: C, values: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Among<C> {
     let mut values: Vec<Vec<u8>> = values.into_iter().map(Into::into).collect();
     if let Some(last) = values.last().cloned() {

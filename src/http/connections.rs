@@ -3,7 +3,7 @@
 //! The HTTP server ends one whose first head is late, or that is silent for too long after an answer. Between the two is
 //! a gap: after an answer, bytes that never become a request hold a connection for good. So each connection has a time
 //! by which it must have sent its next request, and what is later is closed: the time of keep-alive, the time that a head
-//! may take, and what the answer needs at [`LEAST_RATE`].
+//! may take, and what the answer needs at the least rate.
 
 use std::any::Any;
 use std::net::{Shutdown, TcpStream};
