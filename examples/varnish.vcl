@@ -7,7 +7,8 @@ backend default {
     .port = "8080";
 }
 
-# Who may purge: the host that copydesk runs on.
+# Who may purge: the host that copydesk runs on. What stands before Varnish on the same host (TLS) must pass no PURGE on: to
+# Varnish it all comes from there.
 acl purgers {
     "127.0.0.1";
     "::1";
@@ -34,6 +35,7 @@ sub vcl_recv {
 }
 
 sub vcl_deliver {
-    # They are of use to nobody further on.
+    # Nobody further on is told to purge, so nobody further on may hold it unasked.
     unset resp.http.Surrogate-Key;
+    set resp.http.Cache-Control = regsub(resp.http.Cache-Control, ", s-maxage=[0-9]+, stale-while-revalidate=[0-9]+", ", must-revalidate");
 }

@@ -53,7 +53,6 @@ fn is_time(last: &mut Option<Timestamp>, steady: Timestamp, seconds: i64) -> boo
 
 async fn turn(app: &Data<App>, rounds: &mut Rounds) {
     let (now, steady) = (app.clock.now(), app.clock.steady());
-    app.promotions.run(app).await;
     told(app.anonymous.write(&app.db, now, false).await, "writing what anonymous callers did");
     if is_time(&mut rounds.erased_at, steady, ERASE_SECONDS) {
         match rounds.watch.believed(app).await {
@@ -79,6 +78,14 @@ async fn delete_what_is_over(app: &Data<App>, rounds: &mut Rounds, now: Timestam
 fn survived(outcome: Result<(), Box<dyn Any + Send>>) {
     if outcome.is_err() {
         tracing::error!("a job panicked; standard error says where");
+    }
+}
+
+/// Brings out what is due, again and again, until the program stops: what takes long elsewhere keeps nothing back.
+pub(crate) async fn promote(app: Data<App>) {
+    loop {
+        survived(AssertUnwindSafe(app.promotions.run(&app)).catch_unwind().await);
+        tokio::time::sleep(TICK).await;
     }
 }
 

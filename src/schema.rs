@@ -399,14 +399,6 @@ table! {
 }
 
 table! {
-    cdn_marks (id) {
-        id -> Integer,
-        purged_version -> BigInt,
-        settled_version -> BigInt,
-    }
-}
-
-table! {
     clock_marks (id) {
         id -> Integer,
         believed_at -> BigInt,

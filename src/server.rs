@@ -148,8 +148,11 @@ pub fn start(app: App) -> Result<Running, String> {
     let operations = Arc::new(operations());
     let origins = app.config.cors_origins.clone();
     // A mail server that does not answer holds up no other job.
-    let mut jobs =
-        vec![actix_web::rt::spawn(jobs::run(state.clone())), actix_web::rt::spawn(jobs::mail(state.clone()))];
+    let mut jobs = vec![
+        actix_web::rt::spawn(jobs::run(state.clone())),
+        actix_web::rt::spawn(jobs::promote(state.clone())),
+        actix_web::rt::spawn(jobs::mail(state.clone())),
+    ];
     jobs.extend(app.config.cdn.clone().map(|cdn| actix_web::rt::spawn(cdn::purging::run(state.clone(), cdn))));
     let factory = move || {
         Service::new()

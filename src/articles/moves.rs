@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 use super::editing::event;
 use super::lifecycle::Move;
 use super::model::{ArticleId, WorkingCopy};
+use super::published;
 use super::store::{self, ArticleRow, Remark};
 use super::working_copy;
 use crate::auth::{Actor, Caller, EditArticles, ReviewArticles};
-use crate::changes::record;
+use crate::changes::{PublicChange, record};
 use crate::db::{Document, Timestamp, Tx};
 use crate::http::problem::IN_USE;
 use crate::http::{Body, Json, MaybeJson, Path, Problem, Query, Versioned, Warning, WriteOptions};
@@ -217,6 +218,8 @@ pub(super) fn erase(tx: &mut Tx<'_>, row: &ArticleRow, actor: Actor, now: Timest
         let detail = "Other articles are translations of this one; give them another original, or none, first.";
         return Err(Problem::new(&IN_USE, detail));
     }
+    // Until now it was said that it was there and is gone.
+    let public = published::withdrawn_by_id(tx, row.id)?.map(|withdrawn| PublicChange::removed(withdrawn.slug));
     store::erase(tx, row.id)?;
-    record(tx, &event(row, actor.who(), "article.delete", now, None))
+    record(tx, &event(row, actor.who(), "article.delete", now, public))
 }

@@ -1,7 +1,8 @@
 //! Which articles are related: those that share tags and categories, rarer ones weighing more.
 //!
-//! A shared facet weighs the logarithm of how rare it is among the articles of the language (inverse
-//! document frequency), so a tag of three articles says more than a category of half of all. Of each facet
+//! A shared facet weighs the logarithm of how rare it is among the articles of the language, so a tag of three articles says
+//! more than a category of half of all. How many articles there are at all has no part in it: else every publication could
+//! change what is related to any article, and no copy of one could stand. Of each facet
 //! the newest articles are looked at, which bounds the cost on a site of any size. Ties go to the newer.
 
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ use crate::state::PublicReader;
 
 /// How many are shown where nothing else is asked for.
 pub(super) const DEFAULT_LIMIT: usize = 3;
+/// Of how many articles a rare facet is told from a frequent one.
+const LARGEST_SITE: f64 = 1_000_000.0;
 /// How many of a facet's articles are looked at.
 const NEWEST_OF_FACET: i64 = 100;
 
@@ -69,16 +72,16 @@ fn having(reader: &mut PublicReader<'_>, (kind, target): &Facet, language: &str)
         return Ok(known);
     }
     let conn = &mut *reader.conn;
-    let weight = weight(count(conn, "all", &[], language)?, count(conn, kind, target, language)?);
+    let weight = weight(count(conn, kind, target, language)?);
     let having = Arc::new(Having { weight, newest: newest(conn, kind, target, language)? });
     reader.memo.put(&key, &having, having.newest.len() * size_of::<(ArticleId, Timestamp)>());
     Ok(having)
 }
 
-/// How much a facet of `having` articles among `total` says; never nothing.
+/// How much a facet of so many articles says; never nothing.
 #[expect(clippy::cast_precision_loss, reason = "a weight needs no more digits than a float has")]
-fn weight(total: i64, having: i64) -> f64 {
-    (1.0 + total as f64 / having.max(1) as f64).ln()
+fn weight(having: i64) -> f64 {
+    (1.0 + LARGEST_SITE / having.max(1) as f64).ln()
 }
 
 fn count(conn: &mut Conn, kind: &str, target: &[u8], language: &str) -> Result<i64, Problem> {
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_rarer_weighs_more() {
-        assert!(weight(1000, 2) > weight(1000, 20));
-        assert!(weight(1000, 1000) > 0.0);
+        assert!(weight(2) > weight(20) && weight(0) < f64::INFINITY);
+        assert!(weight(100_000_000) > 0.0);
     }
 }

@@ -1,113 +1,108 @@
-//! Purging what changes have touched: until the network has said that it is done, and once more for what was on its way.
+//! Purging what changes have touched: until the network has said that it is done, and again for what was on its way.
 //!
 //! An answer that left before a commit may reach a network after the purge that follows it, and would stay there: so each
-//! purge is repeated some seconds later.
+//! purge is repeated, soon and once more later. Nobody knows what the network has when the program starts: its settings may
+//! be others, its database may be one of yesterday, and a purge may have been cut off. So everything is purged then.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web::{self, Data};
 use diesel::prelude::*;
+use futures_util::FutureExt;
 use serde::Deserialize;
 
 use super::keys::{Key, Set};
 use super::requests::Sender;
 use crate::config::Cdn;
-use crate::db::{Conn, Tx};
+use crate::db::Conn;
 use crate::http::Problem;
-use crate::schema::{cdn_marks, changes, content_version};
+use crate::schema::changes;
 use crate::state::App;
 
-/// After how long a purge is repeated: no answer is on its way for longer.
-const SETTLES_AFTER: Duration = Duration::from_secs(5);
+/// After how long a purge is repeated: nearly no answer is on its way for longer, and none for longer than the last.
+const REPEATED_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
 /// How many changes are looked through for their keys; where there are more, everything is purged.
 const MOST_CHANGES: usize = 1000;
-/// How many keys are purged one by one; where there are more, everything is.
-const MOST_KEYS: usize = 500;
 /// The pause after a failure, which doubles with each further one up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-
-/// Up to which version the network was purged, and up to which once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Marks {
-    purged: i64,
-    settled: i64,
-}
 
 /// What a change has touched, in its `keys`.
 #[derive(Deserialize)]
 struct Touched {
     #[serde(default)]
-    touched: Vec<Key>,
+    touched: BTreeSet<Key>,
+}
+
+/// A purge that is to be repeated.
+struct Repeat {
+    keys: Vec<Key>,
+    at: Instant,
+}
+
+struct Purger {
+    sender: Arc<Sender>,
+    /// Up to which state it is purged; none before the first purge.
+    purged: Option<i64>,
+    repeats: Vec<Repeat>,
 }
 
 /// Purges what is touched, again and again, until the program stops.
 pub(crate) async fn run(app: Data<App>, cdn: Cdn) {
-    let mut purger = Purger { sender: Arc::new(Sender::new(&cdn)), settles: None };
+    let mut purger = Purger { sender: Arc::new(Sender::new(&cdn)), purged: None, repeats: Vec::new() };
     let mut commits = app.db.commits();
     let mut pause = SHORTEST_PAUSE;
     loop {
         commits.borrow_and_update();
-        if let Err(error) = purger.turn(&app).await {
+        let turn = AssertUnwindSafe(purger.turn(&app)).catch_unwind().await;
+        if let Err(error) = turn.unwrap_or_else(|_| Err(Problem::internal("purging panicked"))) {
             tracing::error!(%error, "the CDN could not be purged; it is tried again in {} ms", pause.as_millis());
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(LONGEST_PAUSE);
             continue;
         }
         pause = SHORTEST_PAUSE;
-        let settles_in = purger.settles.map(|(_, at)| at.saturating_duration_since(Instant::now()));
+        let next = purger.repeats.iter().map(|repeat| repeat.at).min();
+        let next = next.map(|at| at.saturating_duration_since(Instant::now()));
         tokio::select! {
             _ = commits.changed() => {}
-            () = tokio::time::sleep(settles_in.unwrap_or_default()), if settles_in.is_some() => {}
+            () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
         }
     }
-}
-
-struct Purger {
-    sender: Arc<Sender>,
-    /// Up to which version it is purged once more, and when; none where nothing is on its way any more.
-    settles: Option<(i64, Instant)>,
 }
 
 impl Purger {
-    /// Purges what has been touched since the last time, and what is to be purged once more.
-    async fn turn(&mut self, app: &Data<App>) -> Result<(), Problem> {
-        let (marks, newest) = app.db.read(|conn| Ok::<_, Problem>((marks(conn)?, newest(conn)?))).await?;
-        let Some(mut marks) = marks else {
-            // Nobody knows what the network has.
-            purge(&self.sender, vec![Set::Everything.key()]).await?;
-            return store(app, Marks { purged: newest, settled: newest }).await;
-        };
-        if marks.purged < newest {
-            purge_touched(app, &self.sender, marks.purged, newest).await?;
-            marks.purged = newest;
-            store(app, marks).await?;
+    /// Purges what has been touched since the last time, and what is to be purged again.
+    async fn turn(&mut self, app: &App) -> Result<(), Problem> {
+        let newest = app.db.present().number;
+        if self.purged != Some(newest) {
+            let keys = match self.purged {
+                Some(purged) => app.db.read(move |conn| touched(conn, purged, newest)).await?,
+                None => vec![Set::Everything.key()],
+            };
+            self.purge(keys.clone()).await?;
+            self.purged = Some(newest);
+            let now = Instant::now();
+            self.repeats.extend(REPEATED_AFTER.map(|after| Repeat { keys: keys.clone(), at: now + after }));
         }
         let now = Instant::now();
-        if let Some((version, _)) = self.settles.filter(|(_, at)| *at <= now) {
-            purge_touched(app, &self.sender, marks.settled, version).await?;
-            marks.settled = version;
-            store(app, marks).await?;
-            self.settles = None;
-        }
-        if self.settles.is_none() && marks.settled < marks.purged {
-            self.settles = Some((marks.purged, now + SETTLES_AFTER));
+        let due: BTreeSet<Key> =
+            self.repeats.iter().filter(|repeat| repeat.at <= now).flat_map(|repeat| repeat.keys.clone()).collect();
+        if !due.is_empty() {
+            self.purge(due.into_iter().collect()).await?;
+            self.repeats.retain(|repeat| repeat.at > now);
         }
         Ok(())
     }
-}
 
-async fn purge_touched(app: &Data<App>, sender: &Arc<Sender>, after: i64, until: i64) -> Result<(), Problem> {
-    let keys = app.db.read(move |conn| touched(conn, after, until)).await?;
-    purge(sender, keys).await
-}
-
-async fn purge(sender: &Arc<Sender>, keys: Vec<Key>) -> Result<(), Problem> {
-    let sender = Arc::clone(sender);
-    let sent = web::block(move || sender.purge(&keys)).await.map_err(Problem::internal)?;
-    sent.map_err(Problem::internal)
+    async fn purge(&self, keys: Vec<Key>) -> Result<(), Problem> {
+        let sender = Arc::clone(&self.sender);
+        let sent = web::block(move || sender.purge(&keys)).await.map_err(Problem::internal)?;
+        sent.map_err(Problem::internal)
+    }
 }
 
 /// The keys that the changes after one version and up to another have touched.
@@ -124,35 +119,11 @@ fn touched(conn: &mut Conn, after: i64, until: i64) -> Result<Vec<Key>, Problem>
     let mut keys = BTreeSet::new();
     for row in &rows {
         let row: Touched = serde_json::from_str(row).map_err(Problem::internal)?;
-        // What an older version of the program has written does not say.
-        if row.touched.is_empty() {
-            return Ok(vec![everything]);
-        }
         keys.extend(row.touched);
     }
-    if keys.len() > MOST_KEYS || keys.contains(&everything) {
+    // A state without a change that says what it touched.
+    if keys.is_empty() || keys.contains(&everything) {
         return Ok(vec![everything]);
     }
     Ok(keys.into_iter().collect())
-}
-
-fn marks(conn: &mut Conn) -> Result<Option<Marks>, Problem> {
-    let columns = (cdn_marks::purged_version, cdn_marks::settled_version);
-    let row: Option<(i64, i64)> = cdn_marks::table.select(columns).first(conn).optional()?;
-    Ok(row.map(|(purged, settled)| Marks { purged, settled }))
-}
-
-fn newest(conn: &mut Conn) -> Result<i64, Problem> {
-    Ok(content_version::table.select(content_version::version).first(conn)?)
-}
-
-async fn store(app: &Data<App>, marks: Marks) -> Result<(), Problem> {
-    app.db.write(move |tx| store_marks(tx, marks)).await
-}
-
-fn store_marks(tx: &mut Tx<'_>, marks: Marks) -> Result<(), Problem> {
-    let row =
-        (cdn_marks::id.eq(1), cdn_marks::purged_version.eq(marks.purged), cdn_marks::settled_version.eq(marks.settled));
-    diesel::replace_into(cdn_marks::table).values(row).execute(&mut **tx)?;
-    Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use ureq::Agent;
 use ureq::http::{Request, request};
 
-use super::keys::Key;
+use super::keys::{Key, Set};
 use crate::config::{Cdn, CdnForm};
 
 /// How long a network may take to answer.
@@ -24,24 +24,24 @@ pub(super) struct Sender {
 impl Sender {
     /// A sender with the settings of a network.
     pub(super) fn new(cdn: &Cdn) -> Self {
-        let agent = Agent::config_builder()
+        let config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
-            .max_redirects(0)
-            .build();
-        Self { agent: agent.into(), cdn: cdn.clone() }
+            .max_redirects(0);
+        // One's own Varnish is next door; what is elsewhere may have to be reached by the environment's proxy.
+        let config = if cdn.form == CdnForm::Varnish { config.proxy(None) } else { config };
+        Self { agent: config.build().into(), cdn: cdn.clone() }
     }
 
-    /// Purges all copies that name one of these keys.
+    /// Purges all copies that name one of these keys with one request, so that it is done or not. More than the network
+    /// takes at once is everything.
     ///
     /// # Errors
     /// Why it is not known to have been done, in a sentence without the token.
     pub(super) fn purge(&self, keys: &[Key]) -> Result<(), String> {
-        keys.chunks(most_keys(self.cdn.form)).try_for_each(|keys| self.send(keys))
-    }
-
-    fn send(&self, keys: &[Key]) -> Result<(), String> {
+        let everything = [Set::Everything.key()];
+        let keys = if keys.len() > most_keys(self.cdn.form) { &everything } else { keys };
         let (head, body) = self.request(keys);
         let request: Request<Vec<u8>> =
             head.body(body).map_err(|error| format!("the request could not be made: {error}"))?;
@@ -79,8 +79,8 @@ impl Sender {
 /// How many keys a network takes at once.
 fn most_keys(form: CdnForm) -> usize {
     match form {
-        CdnForm::Fastly => 256,
-        CdnForm::Cloudflare => 30,
-        CdnForm::Varnish => 60,
+        // With Varnish, a header of some 3 KB.
+        CdnForm::Fastly | CdnForm::Varnish => 256,
+        CdnForm::Cloudflare => 100,
     }
 }

@@ -40,9 +40,12 @@ impl CachePolicy {
         }
     }
 
-    /// The same for what no CDN is told to purge.
-    fn unshared(self) -> Self {
-        Self { shared: None, ..self }
+    /// The same for what no CDN is told to purge: where there is one, no shared cache holds it.
+    fn unshared(self) -> String {
+        match self.shared {
+            None => self.header(),
+            Some(_) => format!("private, max-age={}, must-revalidate", self.max_age),
+        }
     }
 }
 
@@ -145,14 +148,14 @@ pub enum Resolved<T> {
 pub struct Moved {
     path: String,
     version: ContentVersion,
-    policy: CachePolicy,
+    cache_control: String,
 }
 
 impl<T> Resolved<T> {
     /// The resource has moved to `path`.
     pub fn moved(path: String, seen: &Seen, policy: CachePolicy) -> Self {
         // A former slug may be somebody else's tomorrow, and nothing would purge its copies.
-        Self::Moved(Moved { path, version: seen.version, policy: policy.unshared() })
+        Self::Moved(Moved { path, version: seen.version, cache_control: policy.unshared() })
     }
 }
 
@@ -167,7 +170,7 @@ impl<T: Serialize> Responder for Resolved<T> {
         let query = req.query_string();
         let location = if query.is_empty() { moved.path } else { format!("{}?{query}", moved.path) };
         let mut response = HttpResponse::build(StatusCode::PERMANENT_REDIRECT);
-        cache_headers(&mut response, moved.version, moved.policy);
+        cache_headers(&mut response, moved.version, moved.cache_control);
         response.insert_header((header::LOCATION, location)).finish()
     }
 }
@@ -184,9 +187,9 @@ impl<T: Serialize + ToSchema> Output for Resolved<T> {
 }
 
 /// The headers that say what a cache may do with a delivery answer and which state it shows.
-pub fn cache_headers(response: &mut HttpResponseBuilder, version: ContentVersion, policy: CachePolicy) {
+fn cache_headers(response: &mut HttpResponseBuilder, version: ContentVersion, cache_control: String) {
     response
-        .insert_header((header::CACHE_CONTROL, policy.header()))
+        .insert_header((header::CACHE_CONTROL, cache_control))
         .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header((header::LAST_MODIFIED, version.changed_at.http_date()))
         .insert_header((CONTENT_VERSION.clone(), version.number.to_string()));

@@ -36,7 +36,7 @@ pub async fn pass<B: MessageBody + 'static>(
     let id = request_id(&request);
     let connection = Connection::of(&request).cloned();
     if let Some((mut response, kept)) = answer_cache::kept(&request) {
-        note_answered(connection.as_deref(), length(response.body()), started);
+        note_answered(connection.as_deref(), response.body().size(), started);
         let _entered = tracing::enabled!(tracing::Level::INFO)
             .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
         dress(response.headers_mut(), id, Surface::Public);
@@ -61,21 +61,21 @@ pub async fn pass<B: MessageBody + 'static>(
         Ok(Err(error)) => Err(failed(&error, &occurrence)),
         Err(_) => Err(logged(Problem::internal("routing panicked")).at(occurrence)),
     };
-    let length = response.as_ref().map_or(0, |response| length(response.response().body()));
-    note_answered(connection.as_deref(), length, Instant::now());
+    let size = response.as_ref().map_or(BodySize::None, |response| response.response().body().size());
+    note_answered(connection.as_deref(), size, Instant::now());
     let response = response?;
     told(&method, || response.request().match_pattern(), response.status(), started);
     Ok(response)
 }
 
-fn note_answered(connection: Option<&Connection>, length: u64, now: Instant) {
-    if let Some(connection) = connection {
-        connection.has_answered(length, now);
+/// An answer that is still being made while it is sent keeps its connection busy until the next request.
+fn note_answered(connection: Option<&Connection>, size: BodySize, now: Instant) {
+    match (connection, size) {
+        (None, _) => {}
+        (Some(connection), BodySize::Stream) => connection.is_busy(),
+        (Some(connection), BodySize::Sized(length)) => connection.has_answered(length, now),
+        (Some(connection), BodySize::None) => connection.has_answered(0, now),
     }
-}
-
-fn length(body: &BoxBody) -> u64 {
-    if let BodySize::Sized(length) = body.size() { length } else { 0 }
 }
 
 /// One line in the log.

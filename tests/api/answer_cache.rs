@@ -85,6 +85,19 @@ fn after_an_acknowledgement_nobody_reads_the_state_before() {
 }
 
 #[test]
+fn what_is_deleted_for_good_is_not_said_to_have_been_there() {
+    let server = TestServer::start();
+    let (admin, anyone) = (server.signed_in(Role::Admin), server.anonymous());
+    let path = published(&server.signed_in(Role::Editor), "gone");
+    admin.delete(&format!("{path}?unpublish=true"), "*").expect(204);
+    let resolved = || anyone.get("/api/v1/resolve?path=/articles/gone");
+    assert_eq!(resolved().expect(200).json()["kind"], "gone");
+    assert_eq!(resolved().expect(200).json()["kind"], "gone");
+    admin.delete(&format!("{path}?permanent=true"), "*").expect(204);
+    resolved().refused(404, "not-found");
+}
+
+#[test]
 fn what_is_scheduled_comes_out_of_a_warm_cache_at_its_time() {
     let server = TestServer::start();
     let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
