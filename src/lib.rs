@@ -5,7 +5,7 @@
 //! Kernel: [`config`] (settings), [`db`] (the two doors to the database), [`http`] (routes, problems,
 //! queries, lists), [`auth`] (who may call), [`state`] (what a handler can reach), `text` (Markdown),
 //! [`idempotency`] (requests that are sent again), [`vault`] (what is sealed with keys that are destroyed in the end),
-//! [`cdn`] (what its copies are named by and how they are purged), [`memo`] (what many answers show alike), `clock_watch` (whether the clock can be believed), [`promotions`] (who brings out what is due), `notices` (mails that wait), `announcements` (who was let in to what is most private),
+//! [`cdn`] (what its copies are named by and how they are purged), `bounded_cache` (what the caches are), [`memo`] (what many answers show alike), `clock_watch` (whether the clock can be believed), [`promotions`] (who brings out what is due), `notices` (mails that wait), `announcements` (who was let in to what is most private),
 //! `diff` (what differs between two documents), `slugs`, `parts`, `counts` and `changes` (what features share in the
 //! database).
 //! Features: `articles`, `authors`, `categories`, `tags`, `site`, `redirects`, `resolve`, `contact`, `users`, `audit`, `ops`; `demo` and
@@ -34,6 +34,7 @@ mod announcements;
 mod articles;
 mod audit;
 mod authors;
+mod bounded_cache;
 mod categories;
 mod clock_watch;
 mod contact;

@@ -7,17 +7,16 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
+use crate::bounded_cache::bounded;
 use crate::db::ContentVersion;
 
 /// About how large a part is, in bytes, to make room for as many as fit.
 const USUAL_PART: u64 = 2048;
 /// What a part takes beside its own bytes.
 const OVERHEAD: u64 = 128;
-/// Into how many parts the memo is split, each with a lock.
-const SHARDS: usize = 4;
 
 struct Entry {
     number: i64,
@@ -45,12 +44,7 @@ pub struct Memo {
 impl Memo {
     /// A memo of so many bytes; none where they are 0.
     pub fn new(bytes: u64) -> Self {
-        let items = usize::try_from(bytes / USUAL_PART).unwrap_or(usize::MAX).max(16);
-        let options =
-            OptionsBuilder::new().shards(SHARDS).estimated_items_capacity(items).weight_capacity(bytes).build().ok();
-        let cache =
-            |options| Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { parts: options.filter(|_| bytes > 0).map(cache) }
+        Self { parts: bounded(bytes, USUAL_PART, Weight) }
     }
 
     /// What it has of one state.

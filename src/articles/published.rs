@@ -191,9 +191,8 @@ pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> R
 /// Takes an article out of what is public; gives what that touches.
 pub(super) fn remove(tx: &mut Tx<'_>, id: ArticleId) -> Result<Vec<Key>, Problem> {
     let Some(row) = by_id(tx, id)? else { return Ok(Vec::new()) };
-    let facets = present_facets(tx, id)?;
+    let facets = set_facets(tx, &row, Vec::new())?;
     let touched = keys(&facets).chain([Key::article(row.translation_root.uuid())]).collect();
-    set_facets(tx, &row, Vec::new())?;
     counts::add(tx, "all", &[], &row.language, -1)?;
     diesel::delete(published_bodies::table.find(id)).execute(&mut **tx)?;
     diesel::delete(published_articles::table.find(id)).execute(&mut **tx)?;
@@ -241,8 +240,8 @@ pub(super) fn keys(facets: &[Facet]) -> impl Iterator<Item = Key> {
     facets.iter().map(|(kind, target)| Key::facet(kind, target))
 }
 
-/// Gives an article these facets and no others, and counts what has changed.
-fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result<(), Problem> {
+/// Gives an article these facets and no others, and counts what has changed; gives those that it had.
+fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result<Vec<Facet>, Problem> {
     let present = present_facets(tx, row.article_id)?;
     for (kind, target) in present.iter().filter(|facet| !wanted.contains(facet)) {
         diesel::delete(published_facets::table.find((row.article_id, kind, target))).execute(&mut **tx)?;
@@ -265,7 +264,7 @@ fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result
     for (kind, target) in &added {
         counts::add(tx, kind, target, &row.language, 1)?;
     }
-    Ok(())
+    Ok(present)
 }
 
 /// What an article would be filed under.

@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use super::model::ArticleId;
 use super::published::{self, Facet};
+use crate::counts;
 use crate::db::{Conn, Timestamp};
 use crate::http::Problem;
-use crate::schema::{published_counts, published_facets};
+use crate::schema::published_facets;
 use crate::state::PublicReader;
 
 /// How many are shown where nothing else is asked for.
@@ -72,7 +73,7 @@ fn having(reader: &mut PublicReader<'_>, (kind, target): &Facet, language: &str)
         return Ok(known);
     }
     let conn = &mut *reader.conn;
-    let weight = weight(count(conn, kind, target, language)?);
+    let weight = weight(counts::of(conn, kind, target, Some(language))?);
     let having = Arc::new(Having { weight, newest: newest(conn, kind, target, language)? });
     reader.memo.put(&key, &having, having.newest.len() * size_of::<(ArticleId, Timestamp)>());
     Ok(having)
@@ -82,15 +83,6 @@ fn having(reader: &mut PublicReader<'_>, (kind, target): &Facet, language: &str)
 #[expect(clippy::cast_precision_loss, reason = "a weight needs no more digits than a float has")]
 fn weight(having: i64) -> f64 {
     (1.0 + LARGEST_SITE / having.max(1) as f64).ln()
-}
-
-fn count(conn: &mut Conn, kind: &str, target: &[u8], language: &str) -> Result<i64, Problem> {
-    Ok(published_counts::table
-        .find((kind, target, language))
-        .select(published_counts::articles)
-        .first(conn)
-        .optional()?
-        .unwrap_or_default())
 }
 
 fn newest(conn: &mut Conn, kind: &str, target: &[u8], language: &str) -> Result<Vec<(ArticleId, Timestamp)>, Problem> {

@@ -56,8 +56,8 @@ pub(crate) async fn run(app: Data<App>, cdn: Cdn) {
     let mut commits = app.db.commits();
     let mut pause = SHORTEST_PAUSE;
     loop {
-        commits.borrow_and_update();
-        let turn = AssertUnwindSafe(purger.turn(&app)).catch_unwind().await;
+        let newest = *commits.borrow_and_update();
+        let turn = AssertUnwindSafe(purger.turn(&app, newest)).catch_unwind().await;
         if let Err(error) = turn.unwrap_or_else(|_| Err(Problem::internal("purging panicked"))) {
             tracing::error!(%error, "the CDN could not be purged; it is tried again in {} ms", pause.as_millis());
             tokio::time::sleep(pause).await;
@@ -76,8 +76,7 @@ pub(crate) async fn run(app: Data<App>, cdn: Cdn) {
 
 impl Purger {
     /// Purges what has been touched since the last time, and what is to be purged again.
-    async fn turn(&mut self, app: &App) -> Result<(), Problem> {
-        let newest = app.db.present().number;
+    async fn turn(&mut self, app: &App, newest: i64) -> Result<(), Problem> {
         if self.purged != Some(newest) {
             let keys = match self.purged {
                 Some(purged) => app.db.read(move |conn| touched(conn, purged, newest)).await?,

@@ -18,11 +18,12 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
 use super::representation::{Representation, Wanted};
+use crate::bounded_cache::bounded;
 use crate::db::{PresentState, Timestamp};
 use crate::state::App;
 
@@ -30,8 +31,6 @@ use crate::state::App;
 const MOST_KEY: usize = 1024;
 /// About how large an answer is, in bytes, to make room for as many as fit.
 const USUAL_ANSWER: u64 = 16 * 1024;
-/// Into how many parts the cache is split, each with a lock and a part of the bytes: an answer must fit into one.
-const PARTS: usize = 4;
 /// How often a request waits for what another one makes, before it makes its own.
 const WAITS: usize = 2;
 
@@ -130,13 +129,7 @@ impl Arrival {
 impl AnswerCache {
     /// A cache of so many bytes; none where they are 0.
     pub fn new(bytes: u64) -> Self {
-        let items = usize::try_from(bytes / USUAL_ANSWER).unwrap_or(usize::MAX).max(16);
-        let options =
-            OptionsBuilder::new().shards(PARTS).estimated_items_capacity(items).weight_capacity(bytes).build().ok();
-        let cache =
-            |options| Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        let answers = options.filter(|_| bytes > 0).map(cache);
-        Self { answers, flights: Mutex::default(), made: AtomicU64::new(0) }
+        Self { answers: bounded(bytes, USUAL_ANSWER, Weight), flights: Mutex::default(), made: AtomicU64::new(0) }
     }
 
     /// How many answers are kept.

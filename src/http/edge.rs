@@ -3,6 +3,7 @@
 //! The log holds route templates, never paths, query values or addresses.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -34,15 +35,15 @@ pub async fn pass<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
     let id = request_id(&request);
-    let connection = Connection::of(&request).cloned();
     if let Some((mut response, kept)) = answer_cache::kept(&request) {
-        note_answered(connection.as_deref(), response.body().size(), started);
+        note_answered(Connection::of(&request), response.body().size(), started);
         let _entered = tracing::enabled!(tracing::Level::INFO)
             .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
         dress(response.headers_mut(), id, Surface::Public);
         told(request.method(), || kept.route.clone(), response.status(), started);
         return Ok(request.into_response(response));
     }
+    let connection = Connection::of(&request).cloned();
     if let Some(connection) = &connection {
         connection.is_busy();
     }
@@ -62,14 +63,14 @@ pub async fn pass<B: MessageBody + 'static>(
         Err(_) => Err(logged(Problem::internal("routing panicked")).at(occurrence)),
     };
     let size = response.as_ref().map_or(BodySize::None, |response| response.response().body().size());
-    note_answered(connection.as_deref(), size, Instant::now());
+    note_answered(connection.as_ref(), size, Instant::now());
     let response = response?;
     told(&method, || response.request().match_pattern(), response.status(), started);
     Ok(response)
 }
 
 /// An answer that is still being made while it is sent keeps its connection busy until the next request.
-fn note_answered(connection: Option<&Connection>, size: BodySize, now: Instant) {
+fn note_answered(connection: Option<&Arc<Connection>>, size: BodySize, now: Instant) {
     match (connection, size) {
         (None, _) => {}
         (Some(connection), BodySize::Stream) => connection.is_busy(),
