@@ -202,10 +202,10 @@ impl<T: Serialize + ToSchema> Output for Delivered<T> {
         description.response("304", "Nothing has changed since the answer that the client has.", None);
         for status in ["200", "304"] {
             description.header(status, "ETag", "Made from the bytes of the answer; send it as `If-None-Match`.");
-            description.header(status, "Last-Modified", "When the published state that is shown came into being.");
             description.header(status, "Cache-Control", "How long the answer is fresh.");
             description.header(status, "Content-Version", "Counts the changes of what is public.");
         }
+        description.header("200", "Last-Modified", "When the published state that is shown came into being.");
         let coding = "`br` or `gzip`, as `Accept-Encoding` asks for; absent where the answer is sent as it is.";
         description.optional_header("200", "Content-Encoding", coding);
         describe_links(description);

@@ -6,9 +6,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use futures_util::FutureExt;
@@ -39,7 +40,7 @@ pub async fn pass<B: MessageBody + 'static>(
         note_answered(Connection::of(&request), response.body().size(), started);
         let _entered = tracing::enabled!(tracing::Level::INFO)
             .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
-        dress(response.headers_mut(), id, Surface::Public);
+        dress(&mut response, id, Surface::Public, request.headers().contains_key(header::ORIGIN));
         told(request.method(), || kept.route.clone(), response.status(), started);
         return Ok(request.into_response(response));
     }
@@ -114,14 +115,21 @@ fn answered(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.remove(header::CONTENT_LENGTH);
     }
-    dress(response.headers_mut(), id, surface(&occurrence.instance));
+    let asks_across = response.request().headers().contains_key(header::ORIGIN);
+    dress(response.response_mut(), id, surface(&occurrence.instance), asks_across);
     response
 }
 
 /// The headers that every answer has. What is public says so whoever asks: an answer that a cache got without `Origin`
-/// must serve a page as well.
-fn dress(headers: &mut HeaderMap, id: HeaderValue, surface: Surface) {
+/// must serve a page as well. But what a cache has of an answer already, a `304` need not repeat: only a page that
+/// asks with a tag of its own is shown the `304` as it is, and that sends `Origin`.
+fn dress(response: &mut HttpResponse<BoxBody>, id: HeaderValue, surface: Surface, asks_across: bool) {
+    let is_short = response.status() == StatusCode::NOT_MODIFIED && !asks_across;
+    let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID.clone(), id);
+    if is_short {
+        return;
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if surface == Surface::Public {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

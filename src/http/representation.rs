@@ -270,7 +270,8 @@ impl Representation {
         Some(Coded { coding, bytes: exact(bytes?), tag })
     }
 
-    /// The answer to a request with these headers, in a coding that it accepts.
+    /// The answer to a request with these headers, in a coding that it accepts. A `304` has what caches refresh what they
+    /// hold by, and nothing else of the answer (RFC 9110, 15.4.5).
     pub fn answer(&self, coded: Coded, headers: &HeaderMap, now: Timestamp) -> HttpResponse<BoxBody> {
         let tag = coded.tag.to_str().unwrap_or_default();
         let is_unchanged = is_not_modified(headers, tag, self.version, now);
@@ -283,7 +284,6 @@ impl Representation {
         all.insert(header::ETAG, coded.tag);
         all.insert(header::CACHE_CONTROL, self.cache_control.clone());
         all.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        all.insert(header::LAST_MODIFIED, self.last_modified.clone());
         all.insert(CONTENT_VERSION.clone(), self.content_version.clone());
         if let Some((name, value)) = &self.keys {
             all.insert(name.clone(), value.clone());
@@ -291,6 +291,7 @@ impl Representation {
         if is_unchanged {
             return response;
         }
+        all.insert(header::LAST_MODIFIED, self.last_modified.clone());
         all.insert(header::CONTENT_TYPE, self.content_type.clone());
         if let Some(links) = &self.links {
             all.insert(header::LINK, links.clone());

@@ -250,6 +250,17 @@ fn an_answer_that_the_client_has_is_not_sent_again() {
         let again = anyone.request("GET", path).header("if-none-match", &known).send().expect(304);
         assert_eq!((again.etag(), again.body.len()), (tag.as_str(), 0));
     }
+    let unchanged = || anyone.request("GET", path).header("if-none-match", &tag);
+    let short = unchanged().send().expect(304);
+    for repeated in ["last-modified", "content-type", "x-content-type-options", "access-control-allow-origin"] {
+        assert_eq!(short.find_header(repeated), None, "a cache has it already");
+    }
+    assert_eq!(
+        (short.header("cache-control"), short.header("vary")),
+        (first.header("cache-control"), "Accept-Encoding")
+    );
+    let across = unchanged().header("origin", "https://elsewhere.example.org").send().expect(304);
+    assert_eq!(across.header("access-control-allow-origin"), "*", "a page that asks with a tag of its own may read it");
     let since = |value: &str| anyone.request("GET", path).header("if-modified-since", value).send().status;
     assert_eq!(since(&modified), 200, "within two seconds two states may share the date");
     server.app.clock.advance(Duration::from_secs(5));

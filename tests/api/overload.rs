@@ -13,7 +13,8 @@ use copydesk::http::Problem;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{TestServer, block_on};
+use crate::contact::{message_with, send};
+use crate::harness::{MARKER, TestServer, block_on};
 use crate::steps::eventually;
 
 const LIST: &str = "/api/v1/articles";
@@ -29,10 +30,11 @@ fn connect(server: &TestServer) -> TcpStream {
     stream
 }
 
-/// A server that is soon tired of slow clients.
+/// A server that is soon tired of slow clients, and counts nobody's requests.
 fn impatient() -> TestServer {
     TestServer::start_with(|config| {
         let second = Duration::from_secs(1);
+        config.rate_limits = false;
         config.connections = Connections { keep_alive: second, head: second, body: second, ..config.connections };
     })
 }
@@ -176,6 +178,33 @@ fn what_takes_long_to_answer_is_answered_all_the_same() {
         assert_eq!(slow.join().unwrap(), 200);
     });
     held.join().unwrap();
+}
+
+#[test]
+fn what_is_made_while_it_is_sent_is_sent_whole_however_slowly_it_is_read() {
+    let server = impatient();
+    // More than the buffers of a connection hold.
+    let (messages, length) = (150, 10_000);
+    for number in 0..messages {
+        let text = format!("{MARKER} {number} {}", "\u{1f30a}".repeat(length - 40));
+        send(&server, &message_with(&json!({ "message": text })));
+    }
+    let intake = server.signed_in(Role::Intake);
+    let mut stream = connect(&server);
+    let token = intake.token();
+    let request = format!(
+        "GET /api/v1/manage/contact-submissions/export.csv?status=new,spam HTTP/1.1\r\nHost: x\r\n\
+         Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = vec![0; 1024];
+    stream.read_exact(&mut answer).unwrap();
+    // Longer than a silent connection is kept.
+    thread::sleep(Duration::from_secs(4));
+    stream.read_to_end(&mut answer).unwrap();
+    let waves = answer.windows(4).filter(|bytes| *bytes == "\u{1f30a}".as_bytes()).count();
+    assert!(answer.ends_with(b"\r\n0\r\n\r\n"), "it was cut off");
+    assert!(waves >= messages * (length - 40) - 4 * messages, "{waves}");
 }
 
 #[test]
