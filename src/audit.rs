@@ -102,21 +102,26 @@ pub(crate) struct AuditSubject {
     pub id: Option<AnyId>,
 }
 
+/// What was done: a kind of thing, a point, and a verb.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 60, value_type = String, pattern = r"^[a-z_]+\.[a-z_]+$", example = "author.update")]
+struct Action(#[expect(dead_code, reason = "only its schema is used")] String);
+
 /// Which events are listed.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListAuditEvents {
     /// Only these actions: any of them.
     #[serde(default)]
-    #[param(max_items = 100, example = json!(["author.update"]))]
+    #[param(inline, max_items = 100, value_type = Vec<Action>, example = json!(["author.update"]))]
     action: Vec<String>,
     /// Only what was done to these kinds of things: any of them.
     #[serde(default)]
-    #[param(inline)]
+    #[param(inline, max_items = 20, example = json!(["author"]))]
     subject_kind: Vec<SubjectKind>,
     /// Only what these accounts or API keys did: any of them.
     #[serde(default)]
-    #[param(inline, max_items = 100)]
+    #[param(inline, max_items = 100, example = json!(["019aafdc-2f60-7a55-8d1c-3f5be8b4f8a1"]))]
     actor: Vec<AnyId>,
 }
 

@@ -147,7 +147,7 @@ pub(crate) struct ListAuthors {}
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteAuthor {
     /// The slug or id of the author who takes the deleted one's place in every article.
-    #[param(max_length = 120, min_length = 1)]
+    #[param(max_length = 120, min_length = 1, pattern = "^[A-Za-z0-9-]+$", example = "maya-ferreira")]
     reassign_to: Option<String>,
     /// Checks everything and changes nothing.
     #[serde(default)]

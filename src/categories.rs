@@ -68,7 +68,12 @@ pub struct CategoryContent {
     pub description: String,
     /// The category above this one: its id in answers, its id or slug in requests; null for a root. The tree
     /// has at most ten levels.
-    #[schema(min_length = 1, max_length = 120, example = "019aafdc-2f60-7a55-8d1c-3f5be8b4f8a1")]
+    #[schema(
+        min_length = 1,
+        max_length = 120,
+        pattern = "^[A-Za-z0-9-]+$",
+        example = "019aafdc-2f60-7a55-8d1c-3f5be8b4f8a1"
+    )]
     pub parent: Option<String>,
     /// The place among its siblings, the smallest first; those of equal position stand in alphabetical order.
     #[schema(minimum = 0, maximum = 1_000_000, example = 10)]
@@ -158,7 +163,7 @@ pub(crate) enum CategoryInclude {
 pub(crate) struct ListCategories {
     /// `children`: the items are the roots alone, each with those below it in `children`, and so on.
     #[serde(default)]
-    #[param(inline)]
+    #[param(inline, max_items = 1, example = json!(["children"]))]
     include: Vec<CategoryInclude>,
 }
 
@@ -167,7 +172,7 @@ pub(crate) struct ListCategories {
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteCategory {
     /// The slug or id of the category that takes the deleted one's place, in articles and above other categories.
-    #[param(max_length = 120, min_length = 1)]
+    #[param(max_length = 120, min_length = 1, pattern = "^[A-Za-z0-9-]+$", example = "treatment")]
     reassign_to: Option<String>,
     /// Checks everything and changes nothing.
     #[serde(default)]

@@ -147,8 +147,10 @@ impl crate::http::Output for OpenApiDocument {
         let schema = serde_json::json!({ "type": "object" });
         description.response("200", "The document, OpenAPI 3.1.", Some(&schema));
         description.response("304", "The client has this document already.", None);
-        description.header("200", "ETag", "Made from the bytes of the document.");
-        description.header("304", "ETag", "Made from the bytes of the document.");
+        for status in ["200", "304"] {
+            description.header(status, "ETag", "Made from the bytes of the document.");
+            description.header(status, "Cache-Control", "How long the answer is fresh.");
+        }
     }
 }
 

@@ -50,8 +50,16 @@ pub struct Link {
 
 /// An id or a slug; answers have the id.
 #[derive(ToSchema)]
-#[schema(min_length = 1, max_length = 120, value_type = String, example = "first-steps")]
+#[schema(min_length = 1, max_length = 120, value_type = String, pattern = "^[A-Za-z0-9-]+$", example = "first-steps")]
 pub(crate) struct IdOrSlug(#[expect(dead_code, reason = "only its schema is used")] String);
+
+/// A language (BCP 47), or `*` for all.
+#[derive(ToSchema)]
+#[schema(
+    min_length = 1, max_length = 35, value_type = String, pattern = r"^(\*|[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*)$",
+    example = "en"
+)]
+pub(crate) struct LanguageRange(#[expect(dead_code, reason = "only its schema is used")] String);
 
 /// A tag: a free word or a few, without commas.
 #[derive(ToSchema)]

@@ -201,7 +201,7 @@ impl UserPatch {
 pub struct ListUsers {
     /// Only accounts of these roles: any of them.
     #[serde(default)]
-    #[param(inline)]
+    #[param(inline, max_items = 5, example = json!(["editor"]))]
     role: Vec<Role>,
 }
 

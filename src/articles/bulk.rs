@@ -48,17 +48,40 @@ impl Body for Bulk {}
 #[serde(transparent)]
 struct BulkOperation(Operation);
 
-/// That of the operations, each closed: unknown members are faults.
+/// The schemas of the operations by name, each closed: unknown members are faults.
+fn kinds() -> Vec<(String, Value)> {
+    let mut schema = serde_json::to_value(Operation::schema()).unwrap_or_default();
+    let kinds = schema["oneOf"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let named = kinds.into_iter().map(|mut kind| {
+        kind["additionalProperties"] = json!(false);
+        kind["properties"]["op"]["description"] = json!("Which operation it is.");
+        (format!("Bulk{}", capitalised(tag(&kind))), kind)
+    });
+    named.collect()
+}
+
+/// The word by which an operation is known.
+fn tag(kind: &Value) -> &str {
+    kind["properties"]["op"]["enum"][0].as_str().unwrap_or_default()
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
 impl PartialSchema for BulkOperation {
     fn schema() -> RefOr<Schema> {
-        let mut schema = serde_json::to_value(Operation::schema()).unwrap_or_default();
-        if let Some(Value::Array(kinds)) = schema.get_mut("oneOf") {
-            for kind in kinds {
-                kind["additionalProperties"] = json!(false);
-            }
-        }
-        schema["description"] = json!("One of many operations; each does what its own address does.");
-        schema["discriminator"] = json!({ "propertyName": "op" });
+        let references: Vec<(String, String)> =
+            kinds().iter().map(|(name, kind)| (tag(kind).to_owned(), format!("#/components/schemas/{name}"))).collect();
+        let choices: Vec<Value> = references.iter().map(|(_, reference)| json!({ "$ref": reference })).collect();
+        let mapping: serde_json::Map<String, Value> =
+            references.into_iter().map(|(tag, reference)| (tag, json!(reference))).collect();
+        let schema = json!({
+            "description": "One of many operations; each does what its own address does.",
+            "oneOf": choices,
+            "discriminator": { "propertyName": "op", "mapping": mapping },
+        });
         serde_json::from_value(schema).unwrap_or_else(|_| Operation::schema())
     }
 }
@@ -66,6 +89,8 @@ impl PartialSchema for BulkOperation {
 impl ToSchema for BulkOperation {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Operation::schemas(schemas);
+        let kinds = kinds().into_iter();
+        schemas.extend(kinds.filter_map(|(name, kind)| Some((name, serde_json::from_value(kind).ok()?))));
     }
 }
 
@@ -83,7 +108,7 @@ enum Operation {
         /// The id of the article.
         id: ArticleId,
         /// The `ETag` that was read, or `*`.
-        #[schema(min_length = 1, max_length = 100, example = "\"v3\"")]
+        #[schema(min_length = 1, max_length = 100, pattern = "^[!-~]+$", example = "\"v3\"")]
         if_match: String,
         /// A merge patch.
         changes: ArticleChanges,
@@ -93,7 +118,7 @@ enum Operation {
         /// The id of the article.
         id: ArticleId,
         /// The `ETag` that was read, or `*`.
-        #[schema(min_length = 1, max_length = 100, example = "\"v3\"")]
+        #[schema(min_length = 1, max_length = 100, pattern = "^[!-~]+$", example = "\"v3\"")]
         if_match: String,
         /// Whether what is public is withdrawn first; `false` where it is left out.
         #[serde(default)]
@@ -104,7 +129,7 @@ enum Operation {
         /// The id of the article.
         id: ArticleId,
         /// The number of the revision that was seen.
-        #[schema(minimum = 1)]
+        #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
         revision: i64,
         /// When it comes out.
         #[serde(default)]
@@ -123,7 +148,7 @@ enum Operation {
         id: ArticleId,
         /// The id or slug of the article that takes the place.
         #[serde(default)]
-        #[schema(min_length = 1, max_length = 120)]
+        #[schema(min_length = 1, max_length = 120, pattern = "^[A-Za-z0-9-]+$")]
         successor: Option<String>,
     },
     /// Submits an article for review.

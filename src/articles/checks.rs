@@ -59,7 +59,7 @@ pub(super) struct Checks {
 #[into_params(parameter_in = Query)]
 pub(super) struct CheckArticle {
     /// The number of a revision; without it, the working copy.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
     revision: Option<i64>,
 }
 

@@ -36,7 +36,7 @@ type ArticleChanges = Changes<Content>;
 #[serde(deny_unknown_fields)]
 pub(super) struct Correct {
     /// The number of the public revision that was seen: nobody corrects what they have not seen.
-    #[schema(minimum = 1, example = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
     base_revision: i64,
     /// Pieces of texts that are replaced, one after the other.
     #[serde(default)]
@@ -61,10 +61,15 @@ pub(super) struct Replacement {
     #[schema(min_length = 2, max_length = 500, pattern = "^/", example = "/body_markdown")]
     pointer: String,
     /// The piece, which the text must hold exactly once.
-    #[schema(min_length = 1, max_length = 10_000, example = "at most 20 mg")]
+    #[schema(
+        min_length = 1,
+        max_length = 10_000,
+        pattern = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$",
+        example = "at most 20 mg"
+    )]
     find: String,
     /// What takes its place.
-    #[schema(max_length = 10_000, example = "at most 2 mg")]
+    #[schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$", example = "at most 2 mg")]
     with: String,
 }
 

@@ -29,7 +29,7 @@ use crate::state::{App, PublicReader};
 pub(super) struct GetArticle {
     /// Adds the text as it was written, or in parts.
     #[serde(default)]
-    #[param(inline, max_items = 2)]
+    #[param(inline, max_items = 2, example = json!(["sections"]))]
     include: Vec<ArticleInclude>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct GetArticle {
 pub(super) struct ListRelated {
     /// How many articles at most.
     #[serde(default = "default_related")]
-    #[param(minimum = 1, maximum = 100, default = 3)]
+    #[param(minimum = 1, maximum = 100, default = 3, example = 3)]
     limit: u32,
 }
 

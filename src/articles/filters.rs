@@ -18,6 +18,7 @@ use crate::counts::{self, Facet};
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Id, Timestamp};
 use crate::http::{Fault, Problem, SortKind, SortValue};
+use crate::parts::{IdOrSlug, LanguageRange, TagName};
 use crate::text::canonical_language;
 
 /// What the public list can be filtered, sorted and enriched by.
@@ -26,19 +27,19 @@ use crate::text::canonical_language;
 pub(super) struct ListArticles {
     /// Only articles in one of these categories or their descendants, by slug; several or a comma list mean any of them.
     #[serde(default)]
-    #[param(max_items = 50, example = json!(["abused-substances"]))]
+    #[param(inline, max_items = 50, value_type = Vec<IdOrSlug>, example = json!(["abused-substances"]))]
     category: Vec<String>,
     /// Only articles by one of these authors, by slug.
     #[serde(default)]
-    #[param(max_items = 50)]
+    #[param(inline, max_items = 50, value_type = Vec<IdOrSlug>, example = json!(["maya-ferreira"]))]
     author: Vec<String>,
     /// Only articles with one of these tags.
     #[serde(default)]
-    #[param(max_items = 50)]
+    #[param(inline, max_items = 50, value_type = Vec<TagName>, example = json!(["early recovery"]))]
     tag: Vec<String>,
     /// Only articles in one of these languages (BCP 47); the site's without it, `*` for all.
     #[serde(default)]
-    #[param(max_items = 50)]
+    #[param(inline, max_items = 50, value_type = Vec<LanguageRange>, example = json!(["en"]))]
     language: Vec<String>,
     /// Only articles published later than this.
     #[param(inline)]
@@ -48,7 +49,7 @@ pub(super) struct ListArticles {
     published_before: Option<Timestamp>,
     /// Leaves out these articles, by id or slug.
     #[serde(default)]
-    #[param(max_items = 100)]
+    #[param(inline, max_items = 100, value_type = Vec<IdOrSlug>, example = json!(["first-steps"]))]
     exclude: Vec<String>,
     /// The order: one or more of these, the first counts most; `-` for descending.
     #[serde(default)]
@@ -56,7 +57,7 @@ pub(super) struct ListArticles {
     sort: Vec<ArticleSort>,
     /// What the items have beyond a summary.
     #[serde(default)]
-    #[param(inline, max_items = 8)]
+    #[param(inline, max_items = 8, example = json!(["table_of_contents"]))]
     pub include: Vec<ListInclude>,
 }
 

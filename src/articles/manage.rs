@@ -48,7 +48,7 @@ pub(super) struct DeleteArticle {
 #[serde(deny_unknown_fields)]
 pub(super) struct Publish {
     /// The number of the revision that was seen: nobody publishes what they have not seen.
-    #[schema(minimum = 1, example = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
     revision: i64,
     /// When it comes out; now where it is left out, null or past.
     #[serde(default)]
@@ -78,7 +78,7 @@ impl Publish {
 pub(super) struct Unpublish {
     /// The id or slug of the article that takes the place; null or left out for none.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 120)]
+    #[schema(min_length = 1, max_length = 120, pattern = "^[A-Za-z0-9-]+$")]
     successor: Option<String>,
 }
 

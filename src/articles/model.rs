@@ -82,7 +82,7 @@ pub struct Content {
     /// The article that this one translates; null for an original.
     pub translation_of: Option<ArticleId>,
     /// Which expert checked it: the id or slug of an author.
-    #[schema(min_length = 1, max_length = 120)]
+    #[schema(min_length = 1, max_length = 120, pattern = "^[A-Za-z0-9-]+$")]
     pub reviewed_by: Option<String>,
     /// When it was checked.
     pub reviewed_at: Option<Timestamp>,

@@ -79,7 +79,7 @@ impl PathParameter for PreviewToken {
     const DESCRIPTION: &'static str = "The token of a preview link.";
 
     fn schema() -> Value {
-        json!({ "type": "string", "pattern": "^cdv_[A-Za-z0-9_-]{43}$", "example": "cdv_AZoXOe2wcAOLU3rV9pDk2xq3m0V5mT8sQk1r2Y7nB4c" })
+        json!({ "type": "string", "maxLength": 47, "pattern": "^cdv_[A-Za-z0-9_-]{43}$", "example": "cdv_AZoXOe2wcAOLU3rV9pDk2xq3m0V5mT8sQk1r2Y7nB4c" })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -107,7 +107,7 @@ impl PreviewToken {
 pub(super) struct PreviewLinkDraft {
     /// The number of a revision; null or left out for the working copy, whatever that is when somebody looks.
     #[serde(default)]
-    #[schema(minimum = 1, example = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
     revision: Option<i64>,
     /// For how many seconds the link is good: a day where it is null or left out, thirty days at most.
     #[serde(default)]

@@ -37,7 +37,7 @@ impl PathParameter for RevisionNumber {
     const DESCRIPTION: &'static str = "The number of the revision.";
 
     fn schema() -> Value {
-        json!({ "type": "integer", "format": "int64", "minimum": 1, "example": 1 })
+        json!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": 9_007_199_254_740_991_i64, "example": 1 })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -98,7 +98,7 @@ pub(super) struct RevisionDiff {
 pub(super) struct DiffRevisions {
     /// The number of the other revision; without it, the one that this was made from or, where that is not listed any
     /// more, the save before.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
     against: Option<i64>,
 }
 

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::db::list::{Bind, List, SortKey, placeholders};
 use crate::db::{Conn, Timestamp};
 use crate::http::{Fault, Found, ListOf, ListQuery, Problem, SortKind, SortValue, page};
+use crate::parts::{IdOrSlug, LanguageRange, TagName};
 use crate::text::canonical_language;
 
 /// What the list of working copies can be filtered and sorted by.
@@ -21,29 +22,29 @@ use crate::text::canonical_language;
 pub(super) struct ListWorkingCopies {
     /// Only articles with one of these statuses; without it, all but the trashed.
     #[serde(default)]
-    #[param(inline, max_items = 7)]
+    #[param(inline, max_items = 7, example = json!(["draft", "in_review"]))]
     status: Vec<Status>,
     /// Only articles that name one of these authors, by id or slug.
     #[serde(default)]
-    #[param(max_items = 50)]
+    #[param(inline, max_items = 50, value_type = Vec<IdOrSlug>, example = json!(["maya-ferreira"]))]
     author: Vec<String>,
     /// Only articles in one of these categories or their descendants, by id or slug.
     #[serde(default)]
-    #[param(max_items = 50)]
+    #[param(inline, max_items = 50, value_type = Vec<IdOrSlug>, example = json!(["abused-substances"]))]
     category: Vec<String>,
     /// Only articles with one of these tags.
     #[serde(default)]
-    #[param(max_items = 50)]
+    #[param(inline, max_items = 50, value_type = Vec<TagName>, example = json!(["early recovery"]))]
     tag: Vec<String>,
     /// Only articles in one of these languages (BCP 47); `*` for all, as without it.
     #[serde(default)]
-    #[param(max_items = 50)]
+    #[param(inline, max_items = 50, value_type = Vec<LanguageRange>, example = json!(["en"]))]
     language: Vec<String>,
     /// Only the article whose working copy has this slug.
-    #[param(max_length = 120)]
+    #[param(min_length = 1, max_length = 120, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$", example = "first-steps")]
     slug: Option<String>,
     /// Only the article that a program has made under this name.
-    #[param(max_length = 255)]
+    #[param(min_length = 1, max_length = 255, pattern = r"^[^\x00-\x1F\x7F]+$", example = "guides/first-steps.md")]
     external_id: Option<String>,
     /// Only public articles that have unpublished changes, or with `false` only the others.
     changed: Option<bool>,

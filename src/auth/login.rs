@@ -35,14 +35,14 @@ pub(super) fn operations() -> Operations {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Login {
     /// The email of the account, in any case.
-    #[schema(max_length = 254, min_length = 1, example = "editor@example.org")]
+    #[schema(max_length = 254, min_length = 1, pattern = r"^[^\x00-\x1F\x7F]*$", example = "editor@example.org")]
     email: String,
     /// Its password.
     #[schema(max_length = 128, min_length = 1, value_type = String, format = Password)]
     password: SecretString,
     /// The present code of the authenticator app, or a recovery code; needed where the account has a second factor.
     #[serde(default)]
-    #[schema(max_length = 40, min_length = 6, value_type = Option<String>, example = "123456")]
+    #[schema(max_length = 40, min_length = 6, value_type = Option<String>, pattern = "^[0-9A-Za-z -]+$", example = "123456")]
     code: Option<SecretString>,
 }
 

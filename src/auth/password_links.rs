@@ -63,7 +63,7 @@ pub struct PasswordLink {
     /// What it is for.
     pub purpose: Purpose,
     /// The link, to be handed to the person; null where it was mailed, and where it was only tried out.
-    #[schema(example = "https://api.example.org/redeem#cdl_w4vQ…")]
+    #[schema(example = "https://api.example.org/redeem#cdl_w4vQm1x9Kc2VtY7sJ0aLrE5hNfUdPzGbT3oIq8WkX6M")]
     pub url: Option<String>,
     /// Whether it was mailed to the person.
     pub mailed: bool,

@@ -27,7 +27,7 @@ pub(super) fn operations() -> Operations {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Redemption {
     /// What stands behind `#` in the link.
-    #[schema(value_type = String, min_length = 1, max_length = 100, example = "cdl_w4vQ…")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"^[\s\S]+$", example = "cdl_w4vQm1x9Kc2VtY7sJ0aLrE5hNfUdPzGbT3oIq8WkX6M")]
     token: SecretString,
     /// The password: neither the email nor the name, nor one that is easily guessed.
     #[schema(value_type = String, min_length = 15, max_length = 128, format = Password)]

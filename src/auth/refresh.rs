@@ -25,7 +25,7 @@ pub(super) fn operations() -> Operations {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
     /// The one that the last sign-in or refresh gave.
-    #[schema(max_length = 100, min_length = 1, value_type = String, example = "cdr_8q0zT3…")]
+    #[schema(max_length = 100, min_length = 1, value_type = String, pattern = r"^[\s\S]+$", example = "cdr_8q0zT3bXw5RkLm7YpV2cHs9dJf1gN4aQeU6iO0tWzSs")]
     refresh_token: SecretString,
 }
 

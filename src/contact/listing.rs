@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::SubmissionId;
 use super::forms::ContactFormId;
@@ -19,21 +19,26 @@ pub(super) fn operations() -> Operations {
     Operations::new().operation(__path_list_contact_submissions, list_contact_submissions)
 }
 
+/// The name of a form.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 60, value_type = String, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$", example = "default")]
+struct FormSlug(#[expect(dead_code, reason = "only its schema is used")] String);
+
 /// Which messages are listed.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListSubmissions {
     /// Only messages of these states: any of them; without it all but spam.
     #[serde(default)]
-    #[param(inline)]
+    #[param(inline, max_items = 4, example = json!(["new"]))]
     status: Vec<SubmissionStatus>,
     /// Only what came by these forms: any of them.
     #[serde(default)]
-    #[param(max_items = 100, example = json!(["default"]))]
+    #[param(inline, max_items = 100, value_type = Vec<FormSlug>, example = json!(["default"]))]
     form: Vec<String>,
     /// Only what is these accounts': any of them.
     #[serde(default)]
-    #[param(inline, max_items = 100)]
+    #[param(inline, max_items = 100, example = json!(["019aafdc-2f60-7a55-8d1c-3f5be8b4f8a1"]))]
     assignee: Vec<UserId>,
     /// Only what is urgent, or what is not.
     urgent: Option<bool>,

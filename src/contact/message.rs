@@ -73,7 +73,7 @@ pub(super) struct SubmissionDraft {
     pub(super) fields: Option<FreeFields>,
     /// Leave it empty: whoever fills it in is no visitor. Hide it from people (`autocomplete="off" tabindex="-1"`).
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 2000)]
+    #[schema(value_type = Option<String>, max_length = 2000, pattern = r"^[\s\S]*$")]
     pub(super) website: Option<Personal<String>>,
     /// Where to lead the visitor afterwards (`303`): an address of one of the form's origins.
     #[serde(default)]

@@ -121,6 +121,7 @@ impl<K> PartialSchema for Id<K> {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::Custom("uuid".to_owned())))
+            .max_length(Some(36))
             .description(Some("The id of a resource: a UUIDv7 (RFC 9562)."))
             .examples(["019aafdc-2f60-7a55-8d1c-3f5be8b4f8a1"])
             .into()
@@ -234,6 +235,7 @@ fn timestamp_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .max_length(Some(30))
         .examples(["2026-11-23T09:30:00Z"])
         .build()
 }

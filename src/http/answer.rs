@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::api::{Description, Input, Output};
+use super::api::{Input, Output};
 use super::conditional::version_tag;
+use super::description::Description;
 use super::draft::Warning;
 use super::problem::{Fault, Problem, UNSAFE_CONTENT};
 
@@ -374,7 +375,7 @@ impl Input for Strict {
             "in": "header",
             "required": false,
             "description": "With `handling=strict` (RFC 7240), content that sanitising would alter is a `422` instead of a warning.",
-            "schema": { "type": "string" },
+            "schema": { "type": "string", "maxLength": 200, "pattern": "^[ -~]+$" },
             "example": "handling=strict",
         }));
     }

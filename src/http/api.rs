@@ -20,190 +20,10 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::HttpMethod;
-use utoipa::{PartialSchema, ToSchema};
 
-use super::problem::{METHOD_NOT_ALLOWED, PROBLEM_JSON, Problem};
+use super::description::{Description, object};
+use super::problem::{METHOD_NOT_ALLOWED, Problem};
 use super::schema::Schemas;
-
-/// What the document says of one operation, as the extractors and answers write it down.
-pub struct Description {
-    operation: Map<String, Value>,
-    schemas: Schemas,
-    takes_query: bool,
-}
-
-impl Description {
-    /// Adds a parameter object (`OpenAPI` 3.1, 4.8.12).
-    pub fn parameter(&mut self, parameter: Value) {
-        if let Value::Array(list) = self.operation.entry("parameters").or_insert_with(|| json!([])) {
-            list.push(parameter);
-        }
-    }
-
-    /// Whether an extractor has described a parameter of this name.
-    pub fn takes_parameter(&self, name: &str) -> bool {
-        let parameters = self.operation.get("parameters").and_then(Value::as_array);
-        parameters.is_some_and(|all| all.iter().any(|one| one["name"] == name))
-    }
-
-    /// Says that the operation checks its whole query, so that unknown parameters are faults.
-    pub fn checks_query(&mut self) {
-        self.takes_query = true;
-        self.problem("400", "The query has faults; `errors` names all of them.");
-        self.problem("414", "The query is too long.");
-    }
-
-    /// The parameters that the operation's path names, in order.
-    pub fn path_parameters(&self) -> Vec<String> {
-        let path = self.operation.get("x-path").and_then(Value::as_str).unwrap_or_default();
-        path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(str::to_owned).collect()
-    }
-
-    /// Sets the request body, in one or more media types of one schema.
-    pub fn body(&mut self, media_types: &[&str], schema: &Value) {
-        let content: Map<String, Value> =
-            media_types.iter().map(|media_type| ((*media_type).to_owned(), json!({ "schema": schema }))).collect();
-        self.operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
-        self.problem("400", "The body is not JSON, or the query has faults.");
-        self.problem("413", "The body is too large.");
-        self.problem("415", "The body has another media type.");
-        self.problem("422", "The body has faults; `errors` names all of them.");
-    }
-
-    /// Says that the request body may be left out.
-    pub fn body_is_optional(&mut self) {
-        if let Some(Value::Object(body)) = self.operation.get_mut("requestBody") {
-            body.insert("required".to_owned(), json!(false));
-        }
-    }
-
-    /// Says that the operation needs a signed-in caller with this permission.
-    pub fn requires(&mut self, permission: &str, roles: &[&str], for_everybody: bool) {
-        self.operation.insert("security".to_owned(), json!([{ "bearer": [] }]));
-        self.operation.insert("x-permission".to_owned(), json!(permission));
-        self.operation.insert("x-roles".to_owned(), json!(roles));
-        self.problem("401", "No valid access token was sent.");
-        if !for_everybody {
-            self.problem("403", "The caller's role does not have the permission.");
-        }
-    }
-
-    /// Adds an answer; the annotation's own words about the status win.
-    pub fn response(&mut self, status: &str, description: &str, schema: Option<&Value>) -> &mut Map<String, Value> {
-        let mut fresh = json!({ "description": description });
-        if let Some(schema) = schema {
-            fresh["content"] = json!({ "application/json": { "schema": schema } });
-        }
-        let responses = object(self.operation.entry("responses").or_insert_with(|| json!({})));
-        let response = object(responses.entry(status).or_insert_with(|| json!({})));
-        if let Value::Object(fresh) = fresh {
-            for (name, value) in fresh {
-                response.entry(name).or_insert(value);
-            }
-        }
-        response
-    }
-
-    /// Adds plain text to what a status may be answered with.
-    pub fn text(&mut self, status: &str, description: &str) {
-        self.text_of(status, "text/plain", description);
-    }
-
-    /// Adds text of a media type to what a status may be answered with.
-    pub fn text_of(&mut self, status: &str, media_type: &str, description: &str) {
-        let response = self.response(status, description, None);
-        let content = object(response.entry("content").or_insert_with(|| json!({})));
-        content.insert(media_type.to_owned(), json!({ "schema": { "type": "string" } }));
-    }
-
-    /// Says how the members of a body of this media type are written (`OpenAPI` 3.1, 4.8.15).
-    pub fn encoding(&mut self, media_type: &str, encoding: Value) {
-        if let Some(Value::Object(media)) =
-            self.operation.get_mut("requestBody").and_then(|body| body["content"].get_mut(media_type))
-        {
-            media.insert("encoding".to_owned(), encoding);
-        }
-    }
-
-    /// Adds a member of the operation's own, such as an extension.
-    pub fn member(&mut self, name: &str, value: impl Into<Value>) {
-        self.operation.insert(name.to_owned(), value.into());
-    }
-
-    /// The statuses that are described so far.
-    pub fn statuses(&self) -> Vec<String> {
-        let responses = self.operation.get("responses").and_then(Value::as_object);
-        responses.map(|all| all.keys().cloned().collect()).unwrap_or_default()
-    }
-
-    /// Adds a response header that a status always has.
-    pub fn header(&mut self, status: &str, name: &str, description: &str) {
-        self.add_header(status, name, description, true);
-    }
-
-    /// Adds a response header that a status may have.
-    pub fn optional_header(&mut self, status: &str, name: &str, description: &str) {
-        self.add_header(status, name, description, false);
-    }
-
-    fn add_header(&mut self, status: &str, name: &str, description: &str, required: bool) {
-        let response = self.response(status, "", None);
-        let headers = object(response.entry("headers").or_insert_with(|| json!({})));
-        let header = json!({ "description": description, "required": required, "schema": { "type": "string" } });
-        headers.insert(name.to_owned(), header);
-    }
-
-    /// Adds a status that is answered with a problem.
-    pub fn problem(&mut self, status: &str, description: &str) {
-        let response = self.response(status, description, None);
-        response.entry("content").or_insert_with(|| problem_content(status));
-    }
-
-    /// Adds a reason to a status that is answered with a problem.
-    pub fn also(&mut self, status: &str, reason: &str) {
-        let response = self.response(status, "", None);
-        let before = response.get("description").and_then(Value::as_str).unwrap_or_default();
-        let description = format!("{before} {reason}").trim().to_owned();
-        response.insert("description".to_owned(), description.into());
-        response.entry("content").or_insert_with(|| problem_content(status));
-    }
-
-    /// A reference to the schema of `T`, which goes into the components.
-    pub fn schema<T: ToSchema>(&mut self) -> Value {
-        let mut collected = Vec::new();
-        T::schemas(&mut collected);
-        self.schemas.append(&mut collected);
-        self.component(&T::name(), serde_json::to_value(<T as PartialSchema>::schema()).unwrap_or_default())
-    }
-
-    /// Adds a component and gives a reference to it.
-    pub fn component(&mut self, name: &str, schema: Value) -> Value {
-        if let Ok(schema) = serde_json::from_value(schema) {
-            self.schemas.push((name.to_owned(), schema));
-        }
-        json!({ "$ref": format!("#/components/schemas/{name}") })
-    }
-
-    /// Adds schemas that a component refers to.
-    pub fn components(&mut self, schemas: Schemas) {
-        self.schemas.extend(schemas);
-    }
-}
-
-fn problem_content(status: &str) -> Value {
-    let name = super::openapi::problem_name(status);
-    json!({ PROBLEM_JSON: { "schema": { "$ref": format!("#/components/schemas/{name}") } } })
-}
-
-fn object(value: &mut Value) -> &mut Map<String, Value> {
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
-        Value::Object(object) => object,
-        _ => unreachable!("it was made an object just now"),
-    }
-}
 
 /// An extractor that says what it takes.
 pub trait Input: FromRequest {
@@ -432,18 +252,15 @@ where
     let handler = type_name::<F>();
     assert!(handler.ends_with(&format!("::{id}")), "{id} is declared for another handler than {handler}");
     operation.insert("tags".to_owned(), json!(P::tags()));
-    operation.insert("x-path".to_owned(), json!(P::path()));
-    // An unannotated status is utoipa's empty object; problems are filled in below.
-    let mut description = Description { operation, schemas: Vec::new(), takes_query: false };
-    begin(&mut description);
+    let path = P::path();
+    let mut description = Description::of(operation, &path);
     Args::describe(&mut description);
     F::Output::describe(&mut description);
-    assert!(description.takes_query, "{id} lets unknown query parameters pass");
-    if is_repeatable(&method(&P::methods()), &P::path()) {
-        describe_repeatable(&mut description);
+    assert!(description.knows_its_query(), "{id} lets unknown query parameters pass");
+    if is_repeatable(&method(&P::methods()), &path) {
+        description.can_be_repeated();
     }
-    finish(&mut description);
-    (description.operation, description.schemas)
+    description.finish(surface(&path))
 }
 
 /// The header by which a request is known that is sent again.
@@ -452,49 +269,6 @@ pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-ke
 /// Whether an operation takes an `Idempotency-Key`: every `POST` of management does.
 fn is_repeatable(method: &Method, path: &str) -> bool {
     method == Method::POST && path.starts_with("/api/v1/manage/")
-}
-
-fn describe_repeatable(description: &mut Description) {
-    description.parameter(json!({
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": false,
-        "description": "Makes it safe to send the request again: for 24 hours, the same key, address and body from the same caller are answered as they were first, and nothing is done twice. Another body with the key is a `422`; while the first still runs the repeat is a `409`, and so it is where the answer is not kept, since it holds a secret, is too large, is one of too many, or the caller has another role by now. What failed and changed nothing is not remembered; of one caller, the newest 100,000 requests are.",
-        "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
-        "example": "0b5f9f0e-5c0c-4a51-8d0c-3f6f0f4f4c39",
-    }));
-    description.problem("408", "The body took too long to arrive.");
-    description.problem("413", "The body is too large.");
-    for (status, text) in [
-        ("400", "`Idempotency-Key` has faults."),
-        ("409", "A request with this `Idempotency-Key` still runs, or was done and its answer is not kept."),
-        ("422", "The `Idempotency-Key` was used for another request."),
-    ] {
-        description.also(status, text);
-    }
-    description.optional_header("409", "Location", "Where the result of a request is whose answer is not kept.");
-    description.optional_header("409", "Retry-After", "In how many seconds to try again.");
-}
-
-/// Every operation may fail in these ways.
-fn begin(description: &mut Description) {
-    description.problem("500", "The fault is the server's; its log has the cause.");
-    description.problem("503", "The server has too much to do; `Retry-After` says when to try again.");
-    description.header("503", "Retry-After", "In how many seconds to try again.");
-}
-
-fn finish(description: &mut Description) {
-    description.operation.remove("x-path");
-    // Said outright, so that nobody takes a missing requirement for a forgotten one.
-    description.operation.entry("security").or_insert_with(|| json!([]));
-    if let Some(Value::Object(responses)) = description.operation.get_mut("responses") {
-        for (status, response) in responses.iter_mut() {
-            if status.starts_with(['4', '5']) {
-                object(response).entry("content").or_insert_with(|| problem_content(status));
-            }
-        }
-        responses.sort_keys();
-    }
 }
 
 fn method(methods: &[HttpMethod]) -> Method {

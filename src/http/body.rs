@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::api::{Description, Input};
+use super::api::Input;
+use super::description::Description;
 use super::form;
 use super::problem::{
     BAD_REQUEST, Fault, INVALID_JSON, MAX_FAULTS, PAYLOAD_TOO_LARGE, Problem, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE,

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::api::{Description, Input};
+use super::api::Input;
+use super::description::Description;
 use super::problem::{BAD_REQUEST, Fault, PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem};
 use crate::db::{ContentVersion, Timestamp};
 
@@ -117,6 +118,11 @@ impl FromRequest for IfMatch {
     }
 }
 
+/// `*`, or a list of strong entity tags (RFC 9110, 8.8.3); a weak one is taken and matches nothing.
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
+/// What is longer than any sane list of tags, in bytes.
+const MAX_HEADER: u64 = 8000;
+
 impl Input for IfMatch {
     fn describe(description: &mut Description) {
         description.parameter(json!({
@@ -124,7 +130,7 @@ impl Input for IfMatch {
             "in": "header",
             "required": true,
             "description": "The `ETag` that was read, or `*` for whatever is there (RFC 9110, 13.1.1).",
-            "schema": { "type": "string" },
+            "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": TAGS },
             "example": "\"v3\"",
         }));
         description.problem("428", "`If-Match` is missing.");
@@ -167,13 +173,14 @@ impl FromRequest for Put {
 
 impl Input for Put {
     fn describe(description: &mut Description) {
-        for (name, text, example) in [
-            ("If-None-Match", "`*` to make the resource: there must be none yet.", "*"),
-            ("If-Match", "The `ETag` that was read, or `*` for whatever is there, to replace the resource.", "\"v3\""),
+        let replaces = "The `ETag` that was read, or `*` for whatever is there, to replace the resource.";
+        for (name, text, pattern, example) in [
+            ("If-None-Match", "`*` to make the resource: there must be none yet.", r"^\*$", "*"),
+            ("If-Match", replaces, TAGS, "\"v3\""),
         ] {
             description.parameter(json!({
                 "name": name, "in": "header", "required": false, "description": text,
-                "schema": { "type": "string" }, "example": example,
+                "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": pattern }, "example": example,
             }));
         }
         description.problem("428", "Neither `If-None-Match` nor `If-Match` was sent.");

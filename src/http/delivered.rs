@@ -11,7 +11,8 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::answer::describe_links;
-use super::api::{Description, Output};
+use super::api::Output;
+use super::description::Description;
 use super::problem::Problem;
 use super::representation::Representation;
 use crate::config::SharedFreshness;
@@ -209,16 +210,18 @@ impl<T: Serialize + ToSchema> Output for Delivered<T> {
         let coding = "`br` or `gzip`, as `Accept-Encoding` asks for; absent where the answer is sent as it is.";
         description.optional_header("200", "Content-Encoding", coding);
         describe_links(description);
-        for (name, text) in [
-            (
-                "If-None-Match",
-                "The `ETag` of the answer that the client has; where it is still right, the answer is `304`.",
-            ),
-            ("If-Modified-Since", "The `Last-Modified` of the answer that the client has."),
-        ] {
-            description.parameter(json!({
-                "name": name, "in": "header", "required": false, "description": text, "schema": { "type": "string" },
-            }));
-        }
+        let tags = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
+        description.parameter(json!({
+            "name": "If-None-Match", "in": "header", "required": false,
+            "description": "The `ETag` of the answer that the client has; where it is still right, the answer is `304`.",
+            "schema": { "type": "string", "maxLength": 8000, "pattern": tags },
+            "example": "\"FXxCiVan9XaM4Ab80DQV\"",
+        }));
+        description.parameter(json!({
+            "name": "If-Modified-Since", "in": "header", "required": false,
+            "description": "The `Last-Modified` of the answer that the client has.",
+            "schema": { "type": "string", "format": "http-date", "maxLength": 29 },
+            "example": "Mon, 23 Nov 2026 09:30:00 GMT",
+        }));
     }
 }

@@ -18,8 +18,9 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::api::{Description, Input};
+use super::api::Input;
 use super::body::{JSON, MERGE_PATCH, parse, read_json};
+use super::description::Description;
 use super::editable::{Editable, Shape, changes_schema, components, draft_schema, patch_schema, shape};
 use super::problem::{Fault, Problem};
 use super::schema;

@@ -31,7 +31,12 @@ pub struct Paging {
     #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     pub limit: u32,
     /// Where to go on: `page.next_cursor` of an answer to the same filters and sort. Opaque.
-    #[param(max_length = 2000, min_length = 1)]
+    #[param(
+        max_length = 2000,
+        min_length = 1,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "WyIyMDI2LTExLTIzVDA5OjMwOjAwWiJd"
+    )]
     pub cursor: Option<String>,
     /// A numbered page, from 1, instead of `cursor`; the answer then counts the items.
     #[param(minimum = 1, maximum = 1_000_000, example = 1)]

@@ -6,7 +6,8 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use serde_json::{Value, json};
 
-use super::api::{Description, Input};
+use super::api::Input;
+use super::description::Description;
 use super::problem::Problem;
 use crate::db::Id;
 
@@ -24,7 +25,7 @@ impl<K: 'static> PathParameter for Id<K> {
     const DESCRIPTION: &'static str = "The id of the resource.";
 
     fn schema() -> Value {
-        json!({ "type": "string", "format": "uuid" })
+        json!({ "type": "string", "format": "uuid", "maxLength": 36, "example": "019aafdc-2f60-7a55-8d1c-3f5be8b4f8a1" })
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use super::api::{Description, Input};
+use super::api::Input;
+use super::description::Description;
 use super::page::Paging;
 use super::problem::{Fault, Problem};
 use super::schema::{self, Checker};

@@ -4,7 +4,8 @@ use actix_web::body::BoxBody;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 
-use super::api::{Description, Output};
+use super::api::Output;
+use super::description::Description;
 use super::problem::{Problem, TOO_MANY_REQUESTS};
 
 static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

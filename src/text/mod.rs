@@ -79,7 +79,7 @@ pub struct Rendered {
 pub struct Section {
     /// The anchor of the heading, unique in the article; null for the part
     /// before the first heading.
-    #[schema(required)]
+    #[schema(required, max_length = 1_048_576, pattern = r"^\S+$")]
     pub id: Option<String>,
     /// The heading's level, 1 to 6; null for the part before the first heading.
     #[schema(required, minimum = 1, maximum = 6)]
@@ -95,6 +95,7 @@ pub struct Section {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TableOfContentsEntry {
     /// The anchor of the heading, unique in the article.
+    #[schema(max_length = 1_048_576, pattern = r"^\S+$")]
     pub id: String,
     /// The heading as plain text.
     pub text: String,

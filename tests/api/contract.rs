@@ -13,8 +13,20 @@ use serde_json::{Map, Value, json};
 use crate::client::Response;
 
 /// The headers that an answer must not have without declaring them.
-const DECLARED: [&str; 8] =
-    ["ETag", "Link", "Location", "Retry-After", "Content-Version", "Last-Modified", "RateLimit", "RateLimit-Policy"];
+const DECLARED: [&str; 12] = [
+    "Access-Control-Allow-Origin",
+    "Cache-Control",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Version",
+    "ETag",
+    "Last-Modified",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+];
 
 /// Schemas whose answers may have members that the document does not list, by the contract.
 const OPEN: [&str; 3] = ["Problem", "ConflictProblem", "GoneProblem"];
@@ -86,7 +98,7 @@ impl Contract {
         let status = response.status.to_string();
         let declared = operation["responses"].get(&status);
         let declared = declared.unwrap_or_else(|| panic!("the status is not declared: {shown}"));
-        check_headers(declared, response, shown);
+        self.check_headers(declared, response, shown);
         if method == "HEAD" {
             return;
         }
@@ -110,6 +122,30 @@ impl Contract {
         }
     }
 
+    /// A declared header is always sent and is as declared, and no header of the contract is sent without being declared.
+    #[track_caller]
+    fn check_headers(&self, declared: &Value, response: &Response, shown: &str) {
+        let empty = Map::new();
+        let headers = declared.get("headers").and_then(Value::as_object).unwrap_or(&empty);
+        for (name, header) in headers {
+            let header = header["$ref"].as_str().and_then(|at| self.document.pointer(&at[1..])).unwrap_or(header);
+            match response.find_header(name) {
+                Some(value) => {
+                    let validator = self.validator(&format!("{name} {header}"), &header["schema"]);
+                    assert!(
+                        validator.is_valid(&json!(value)),
+                        "the header {name} is not as declared: {value}: {shown}"
+                    );
+                }
+                None => assert!(header["required"] != true, "the declared header {name} is missing: {shown}"),
+            }
+        }
+        for name in DECLARED {
+            let known = headers.keys().any(|header| header.eq_ignore_ascii_case(name));
+            assert!(known || !response.headers.contains_key(name), "the header {name} is not declared: {shown}");
+        }
+    }
+
     fn validator(&self, id: &str, schema: &Value) -> Arc<Validator> {
         let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
         let compiled = validators.entry(id.to_owned()).or_insert_with(|| {
@@ -122,20 +158,6 @@ impl Contract {
             Arc::new(validator.unwrap_or_else(|error| panic!("the schema of {id} is broken: {error}")))
         });
         Arc::clone(compiled)
-    }
-}
-
-/// A declared header is always sent, and no header of the contract is sent without being declared.
-#[track_caller]
-fn check_headers(declared: &Value, response: &Response, shown: &str) {
-    let empty = Map::new();
-    let headers = declared.get("headers").and_then(Value::as_object).unwrap_or(&empty);
-    for (name, _) in headers.iter().filter(|(_, header)| header["required"] == true) {
-        assert!(response.headers.contains_key(name), "the declared header {name} is missing: {shown}");
-    }
-    for name in DECLARED {
-        let known = headers.keys().any(|header| header.eq_ignore_ascii_case(name));
-        assert!(known || !response.headers.contains_key(name), "the header {name} is not declared: {shown}");
     }
 }
 

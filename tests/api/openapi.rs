@@ -176,8 +176,10 @@ fn every_component_is_used() {
     walk(&document, "#", &mut |_, members| {
         used.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
     });
-    for name in document["components"]["schemas"].as_object().unwrap().keys() {
-        assert!(used.contains(&format!("#/components/schemas/{name}")), "nothing refers to {name}");
+    for kind in ["schemas", "headers"] {
+        for name in document["components"][kind].as_object().unwrap().keys() {
+            assert!(used.contains(&format!("#/components/{kind}/{name}")), "nothing refers to {name}");
+        }
     }
 }
 
@@ -238,6 +240,19 @@ fn every_operation_answers_something_good() {
         for status in ["400", "500", "503"] {
             assert!(responses(&operation).contains_key(status), "{} does not declare {status}", operation.name);
         }
+    }
+}
+
+#[test]
+fn every_parameter_and_header_has_an_example_that_is_one() {
+    let document = document();
+    let parameters = operations(&document);
+    let parameters = parameters.iter().filter_map(|operation| operation.value["parameters"].as_array()).flatten();
+    let headers = document["components"]["headers"].as_object().unwrap().values();
+    for shown in parameters.chain(headers) {
+        let validator = jsonschema::options().should_validate_formats(true).build(&shown["schema"]).unwrap();
+        let example = shown.get("example").unwrap_or_else(|| panic!("{shown} has no example"));
+        assert!(validator.is_valid(example), "{example} is none of {shown}");
     }
 }
 

@@ -3,14 +3,16 @@
 //! What structs flatten is shown as one flat object, since a client generator makes a better type of
 //! it; and every member of an answer is `required` but those that an `include` adds.
 
+pub mod vocabulary;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::api::Operations;
-use super::problem::ProblemDocument;
 use crate::diff::MemberDiff;
+use crate::http::api::Operations;
+use crate::http::problem::ProblemDocument;
 
 /// What the document says of the program as a whole.
 pub struct Info {
@@ -34,9 +36,11 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
         }
     }
     schemas.values_mut().for_each(hoist_descriptions);
+    bound_answers(&paths, &mut schemas);
     schemas.sort_keys();
     drop_unused(&paths, &mut schemas);
     paths.sort_keys();
+    let headers = shared_headers(&mut paths);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -44,19 +48,25 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "summary": env!("CARGO_PKG_DESCRIPTION"),
             "description": info.description,
+            "contact": { "name": "The people who run this server" },
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
-        "servers": [{ "url": "/", "description": "The server that this document came from." }],
+        "servers": [{
+            "url": "/",
+            "description": "The server that this document came from, in production as well as locally.",
+            "x-internal": false,
+        }],
         "tags": info.tags.iter().map(|(name, text)| json!({ "name": name, "description": text })).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "headers": headers,
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "An access token from `POST /api/v1/auth/login`.",
+                    "description": "An access token from `POST /api/v1/auth/login`, which is a JWT as RFC8725 advises: signed with EdDSA and nothing else, of the type `at+jwt`, for one audience. Or an API key, for programs.",
                 },
             },
         },
@@ -266,6 +276,46 @@ fn hoist_descriptions(schema: &mut Value) {
         let words = choices.iter_mut().find_map(|choice| choice.as_object_mut()?.shift_remove("description"));
         if let (Some(words), Value::Object(property)) = (words, property) {
             property.insert("description".to_owned(), words);
+        }
+    }
+}
+
+/// Says how long what is answered may become; what requests hold as well says so itself, since that is checked.
+fn bound_answers(paths: &Map<String, Value>, schemas: &mut Map<String, Value>) {
+    let operations = || paths.values().filter_map(Value::as_object).flat_map(Map::values);
+    let sent = reachable(operations().map(|operation| &operation["requestBody"]), schemas);
+    for (name, schema) in schemas.iter_mut().filter(|(name, _)| !sent.contains(*name)) {
+        vocabulary::bound(schema, name);
+    }
+}
+
+/// Writes each header once, under `components`; a second one of the same name has a number.
+fn shared_headers(paths: &mut Map<String, Value>) -> Map<String, Value> {
+    let mut shared: Map<String, Value> = Map::new();
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    let responses = operations.filter_map(|operation| operation["responses"].as_object_mut()).flat_map(Map::values_mut);
+    for headers in responses.filter_map(|response| response.get_mut("headers")?.as_object_mut()) {
+        for (name, header) in headers.iter_mut() {
+            let shared_name = share(&mut shared, name, std::mem::take(header));
+            *header = json!({ "$ref": format!("#/components/headers/{shared_name}") });
+        }
+    }
+    shared.sort_keys();
+    shared
+}
+
+/// Under which name a header is shared.
+fn share(shared: &mut Map<String, Value>, name: &str, header: Value) -> String {
+    let mut number = 1;
+    loop {
+        let candidate = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+        match shared.get(&candidate) {
+            Some(other) if *other != header => number += 1,
+            Some(_) => return candidate,
+            None => {
+                shared.insert(candidate.clone(), header);
+                return candidate;
+            }
         }
     }
 }

@@ -1,0 +1,216 @@
+//! How long the texts, lists and numbers of answers may become, and what stands in them.
+//!
+//! The same name means the same wherever it is answered, so its bounds are written once. They are for who reads
+//! answers: what a request may hold is checked, and its bounds stand on its own schema. The tests hold every answer that
+//! they get against them.
+
+use serde_json::{Map, Value, json};
+
+use crate::http::schema::{LINES, ONE_LINE};
+
+/// What a text holds.
+enum Holds {
+    /// What matches a regular expression (ECMA-262).
+    Pattern(&'static str),
+    /// What has a format of the `OpenAPI` format registry.
+    Format(&'static str),
+    /// One word, always the same.
+    Always(&'static str),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+use Holds::{Always, Format, OneOf, Pattern};
+
+/// Names of members, the most characters of their text, and what it holds.
+type Texts = &'static [(&'static [&'static str], u64, Holds)];
+
+const SLUG: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+const LANGUAGE: &str = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$";
+const WORD: &str = "^[a-z_]+$";
+const DOTTED_WORDS: &str = "^[a-z_]+\\.[a-z_]+$";
+const BASE64URL: &str = "^[A-Za-z0-9_-]+$";
+const VISIBLE: &str = "^[!-~]+$";
+const ENTITY_TAG: &str = r#"^"[!#-~]*"$"#;
+
+/// HTML of an article's body: Markdown of 1 MiB, which grows where short marks become long elements.
+const HTML_LENGTH: u64 = 64 << 20;
+/// What an integer of JSON is exact up to (RFC 8259, 6).
+const EXACT_INTEGER: i64 = (1 << 53) - 1;
+/// Lists that nothing bounds but how much there is; so many are never there.
+const LONGEST_LIST: u64 = 1_000_000;
+
+const TEXTS: Texts = &[
+    (&["slug", "parent"], 120, Pattern(SLUG)),
+    (&["title"], 300, Pattern(ONE_LINE)),
+    (&["subtitle"], 500, Pattern(ONE_LINE)),
+    (
+        &["name", "subject_name", "credentials", "user_agent", "label", "caption", "credit", "alt"],
+        500,
+        Pattern(ONE_LINE),
+    ),
+    (&["email"], 254, Pattern(ONE_LINE)),
+    (&["phone"], 50, Pattern(ONE_LINE)),
+    (&["form", "named_form", "parameter"], 100, Pattern(ONE_LINE)),
+    (&["consent_version", "destroyed_keys[]"], 40, Pattern(ONE_LINE)),
+    (&["excerpt", "fallback_text", "warnings[]"], 1000, Pattern(LINES)),
+    (&["description", "crisis_text", "detail", "removed"], 2000, Pattern(LINES)),
+    (&["reason"], 500, Pattern(LINES)),
+    (&["message", "note"], 10_000, Pattern(LINES)),
+    (&["heading", "text"], 1 << 20, Pattern(LINES)),
+    (&["language"], 35, Pattern(LANGUAGE)),
+    (&["body_html", "html"], HTML_LENGTH, Format("html")),
+    (&["bio_html"], 1_310_720, Format("html")),
+    (&["body_markdown"], 16 << 20, Format("commonmark")),
+    (&["bio_markdown"], 20_000, Format("commonmark")),
+    (&["url", "page_url"], 4000, Format("uri-reference")),
+    (&["canonical_url", "to"], 2000, Format("uri-reference")),
+    (&["from"], 1000, Pattern("^/")),
+    (&["otpauth_url"], 2000, Format("uri")),
+    (&["instance"], 16_384, Format("uri-reference")),
+    (&["type"], 100, Format("uri-reference")),
+    (&["request_id"], 64, Pattern("^[A-Za-z0-9._-]+$")),
+    (&["code"], 40, Pattern("^[a-z_-]+$")),
+    (&["kind"], 40, Pattern(WORD)),
+    (&["action"], 60, Pattern(DOTTED_WORDS)),
+    (&["pointer", "conflicts[]"], 2000, Format("json-pointer")),
+    (&["version"], 40, Pattern("^[0-9A-Za-z.+-]+$")),
+    (&["external_id"], 255, Pattern(ONE_LINE)),
+    (&["next_cursor"], 2000, Pattern(BASE64URL)),
+    (&["access_token"], 4096, Pattern("^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$")),
+    (&["refresh_token", "token", "key"], 100, Pattern(VISIBLE)),
+    (&["form_token"], 200, Pattern("^cdf_[A-Za-z0-9_-]+$")),
+    (&["token_type"], 6, Always("Bearer")),
+    (&["secret"], 64, Pattern("^[A-Z2-7]+$")),
+    (&["recovery_codes[]"], 40, Pattern("^[A-Za-z0-9-]+$")),
+    (&["etag"], 100, Pattern(ENTITY_TAG)),
+    (&["status"], 2, Always("ok")),
+    (&["kty"], 3, Always("OKP")),
+    (&["crv"], 7, Always("Ed25519")),
+    (&["use"], 3, Always("sig")),
+    (&["alg"], 5, Always("EdDSA")),
+    (&["kid"], 16, Pattern("^[A-Za-z0-9_-]{16}$")),
+    (&["x"], 43, Pattern("^[A-Za-z0-9_-]{43}$")),
+    (&["tags[]"], 60, Pattern(ONE_LINE)),
+    (&["urgent_phrases[]"], 100, Pattern(ONE_LINE)),
+];
+
+/// Names of members, and the most entries of their list.
+const LISTS: &[(&[&str], u64)] = &[
+    (&["authors", "categories", "links", "fields", "spam_reasons"], 20),
+    (&["tags"], 30),
+    (&["related", "changes"], 100),
+    (&["citations", "urgent_phrases"], 200),
+    (&["keys"], 100),
+    (&["warnings", "conflicts"], 1000),
+    // A heading takes two characters of a body.
+    (&["sections", "table_of_contents"], 1 << 19),
+    (&["words"], 1 << 21),
+];
+
+/// Names of members, and the greatest number.
+const NUMBERS: &[(&str, i64)] =
+    &[("reading_minutes", 10_000), ("word_count", 1 << 20), ("expires_in", 900), ("position", 1_000_000), ("level", 6)];
+
+/// A response header: its schema, and an example.
+pub fn header(name: &str) -> Option<(Value, Value)> {
+    let (most, holds, example) = match name {
+        "Cache-Control" => (200, Pattern("^[a-z0-9=, -]+$"), "public, max-age=0, must-revalidate"),
+        "Retry-After" => (10, Pattern("^[0-9]+$"), "60"),
+        "ETag" => (100, Pattern(ENTITY_TAG), "\"v3\""),
+        "Last-Modified" => (29, Format("http-date"), "Mon, 23 Nov 2026 09:30:00 GMT"),
+        "Content-Version" => (19, Pattern("^[0-9]+$"), "42"),
+        "Content-Encoding" => (4, OneOf(&["br", "gzip"]), "br"),
+        "Content-Disposition" => {
+            (200, Pattern("^attachment; filename=\"[^\"]+\"$"), "attachment; filename=\"contact-submissions.csv\"")
+        }
+        "Link" => (
+            100_000,
+            Pattern("^<[^>]*>; rel=\"[a-z]+\"(, <[^>]*>; rel=\"[a-z]+\")*$"),
+            "</api/v1/articles?limit=20>; rel=\"first\"",
+        ),
+        "Location" => (4000, Format("uri-reference"), "/api/v1/articles/first-steps"),
+        "RateLimit" => (100, Pattern("^\"[a-z-]+\";r=[0-9]+;t=[0-9]+$"), "\"contact\";r=29;t=60"),
+        "RateLimit-Policy" => (100, Pattern("^\"[a-z-]+\";q=[0-9]+;w=[0-9]+$"), "\"contact\";q=30;w=60"),
+        "WWW-Authenticate" => (100, Pattern("^Bearer"), "Bearer"),
+        "X-Robots-Tag" => (20, Pattern("^[a-z, ]+$"), "noindex"),
+        "X-Request-Id" => (64, Pattern("^[A-Za-z0-9._-]+$"), "9395f2a4087944c60000000000000000"),
+        "Referrer-Policy" => (20, Always("no-referrer"), "no-referrer"),
+        _ => return None,
+    };
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), json!("string"));
+    restrict(&mut schema, most, &holds);
+    Some((Value::Object(schema), json!(example)))
+}
+
+/// What `text/plain`, `text/csv` and the like hold.
+pub fn whole_text() -> Value {
+    json!({ "type": "string", "maxLength": HTML_LENGTH, "pattern": LINES })
+}
+
+/// Bounds a schema of an answer, and all that is in it, where it does not say its bounds itself.
+pub fn bound(schema: &mut Value, name: &str) {
+    let Value::Object(schema) = schema else { return };
+    if has_type(schema, "string") {
+        bound_text(schema, name);
+    }
+    if has_type(schema, "array") && !schema.contains_key("maxItems") {
+        let most = LISTS.iter().find(|(names, _)| names.contains(&name)).map_or(LONGEST_LIST, |(_, most)| *most);
+        schema.insert("maxItems".to_owned(), json!(most));
+    }
+    if has_type(schema, "integer") {
+        let most = NUMBERS.iter().find(|(of, _)| *of == name).map_or(EXACT_INTEGER, |(_, most)| *most);
+        schema.entry("minimum").or_insert(json!(0));
+        schema.entry("maximum").or_insert(json!(most));
+    }
+    for (member, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        bound(property, member);
+    }
+    for choice in ["oneOf", "anyOf"] {
+        schema.get_mut(choice).and_then(Value::as_array_mut).into_iter().flatten().for_each(|one| bound(one, name));
+    }
+    if let Some(items) = schema.get_mut("items") {
+        bound(items, &format!("{name}[]"));
+    }
+}
+
+fn bound_text(schema: &mut Map<String, Value>, name: &str) {
+    let format = schema.get("format").and_then(Value::as_str).map(str::to_owned);
+    match format.as_deref() {
+        Some("uuid") => drop(schema.entry("maxLength").or_insert(json!(36))),
+        Some("date-time") => drop(schema.entry("maxLength").or_insert(json!(30))),
+        _ => {
+            if let Some((_, most, holds)) = TEXTS.iter().find(|(names, ..)| names.contains(&name)) {
+                restrict(schema, *most, holds);
+            }
+        }
+    }
+}
+
+/// Adds what a text schema does not say itself.
+fn restrict(schema: &mut Map<String, Value>, most: u64, holds: &Holds) {
+    let is_closed = schema.contains_key("enum") || schema.contains_key("const");
+    if is_closed {
+        return;
+    }
+    let is_restricted = schema.contains_key("pattern") || schema.contains_key("format");
+    match holds {
+        Always(word) if !is_restricted => drop(schema.insert("const".to_owned(), json!(word))),
+        OneOf(words) if !is_restricted => drop(schema.insert("enum".to_owned(), json!(words))),
+        Pattern(pattern) if !is_restricted => drop(schema.insert("pattern".to_owned(), json!(pattern))),
+        Format(format) if !is_restricted => drop(schema.insert("format".to_owned(), json!(format))),
+        _ => {}
+    }
+    if matches!(holds, Pattern(_) | Format(_)) {
+        schema.entry("maxLength").or_insert(json!(most));
+    }
+}
+
+fn has_type(schema: &Map<String, Value>, wanted: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::String(one)) => one == wanted,
+        Some(Value::Array(many)) => many.iter().any(|one| one == wanted),
+        _ => false,
+    }
+}
