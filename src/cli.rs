@@ -5,6 +5,7 @@
 
 mod check;
 mod commands;
+mod fixtures;
 mod keys;
 mod lock;
 mod user;
@@ -14,7 +15,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::auth::Role;
 use crate::config::{Config, SETTINGS};
@@ -50,8 +51,21 @@ enum Command {
     #[command(after_help = "Example:\n  copydesk check --data-dir /var/lib/copydesk")]
     Check,
     /// Print the `OpenAPI` document.
-    #[command(after_help = "Example:\n  copydesk openapi > openapi.json")]
-    Openapi,
+    #[command(
+        after_help = "Examples:\n  copydesk openapi > openapi.json\n  copydesk openapi --format yaml > openapi.yaml"
+    )]
+    Openapi {
+        /// What it is written in.
+        #[arg(long, value_enum, default_value_t = DocumentFormat::Json)]
+        format: DocumentFormat,
+    },
+    /// Write recorded requests and answers of every operation as JSON files, to test a front end without a server.
+    #[command(after_help = "Example:\n  copydesk fixtures --out fixtures")]
+    Fixtures {
+        /// The directory, which is made where it is not there.
+        #[arg(long, value_name = "DIRECTORY")]
+        out: PathBuf,
+    },
     /// Add made-up articles for load tests: the same number gives the same content.
     #[command(after_help = "Example:\n  copydesk generate --articles 100000 --data-dir /tmp/load")]
     Generate {
@@ -59,6 +73,15 @@ enum Command {
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
         articles: u64,
     },
+}
+
+/// What the document is written in.
+#[derive(Clone, Copy, ValueEnum)]
+enum DocumentFormat {
+    /// JSON (RFC 8259).
+    Json,
+    /// YAML 1.2.
+    Yaml,
 }
 
 #[derive(Subcommand)]

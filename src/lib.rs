@@ -45,6 +45,7 @@ mod generate;
 mod jobs;
 mod notices;
 mod ops;
+mod pages;
 mod parts;
 mod redirects;
 mod resolve;

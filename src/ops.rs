@@ -1,28 +1,24 @@
-//! What operators and integrators need: health, the `OpenAPI` document, its page, and the problems' pages.
+//! What operators and integrators need: health, and the `OpenAPI` document.
 
-use std::io::Read;
-use std::sync::Arc;
-
-use actix_cors::Cors;
 use actix_web::http::header;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use flate2::read::GzDecoder;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use utoipa::ToSchema;
-use utoipa_swagger_ui::SwaggerFile;
 
 use crate::db;
-use crate::http::api::page;
 use crate::http::openapi::Info;
-use crate::http::problem::{KINDS, Kind};
 use crate::http::{Managed, NoParameters, Operations, Problem, Query, conditional};
 use crate::state::App;
+
+/// Requests and what they were answered, as a test has recorded them.
+pub(crate) const EXAMPLES: &str = include_str!("../openapi/examples.json");
 
 /// What the document says of the program as a whole.
 pub(crate) static INFO: Info = Info {
     description: include_str!("openapi.md"),
+    examples: EXAMPLES,
     tags: &[
         ("Articles", "Articles: published ones for everybody, working copies for who writes them."),
         ("Authors", "The people whose names stand over articles."),
@@ -146,6 +142,7 @@ impl crate::http::Output for OpenApiDocument {
     fn describe(description: &mut crate::http::Description) {
         let schema = serde_json::json!({ "type": "object" });
         description.response("200", "The document, OpenAPI 3.1.", Some(&schema));
+        description.example("200", "application/json", &serde_json::json!({ "openapi": "3.1.0", "paths": {} }));
         description.response("304", "The client has this document already.", None);
         for status in ["200", "304"] {
             description.header(status, "ETag", "Made from the bytes of the document.");
@@ -163,97 +160,4 @@ pub(crate) async fn get_openapi(
     _query: Query<NoParameters>,
 ) -> Result<OpenApiDocument, Problem> {
     Ok(OpenApiDocument(documents.openapi().await?.clone()))
-}
-
-/// Registers what is for people and not in the document: `/docs` and `/problems/{name}`.
-pub(crate) fn register_pages(config: &mut web::ServiceConfig, cors: impl Fn() -> Cors) {
-    let swagger = Data::new(utoipa_swagger_ui::Config::from("/openapi.json"));
-    let to_docs = || async { HttpResponse::Found().insert_header((header::LOCATION, "/docs/")).finish() };
-    config
-        .service(page("/docs", to_docs))
-        .service(page("/docs/{file:.*}", swagger_file).app_data(swagger))
-        .service(page("/problems", || async { html(&problem_index()) }).wrap(cors()))
-        .service(page("/problems/{name}", problem_page).wrap(cors()));
-}
-
-async fn swagger_file(
-    file: web::Path<String>,
-    accepted: Option<web::Header<header::AcceptEncoding>>,
-    config: Data<utoipa_swagger_ui::Config<'static>>,
-) -> Result<HttpResponse, Problem> {
-    let found = utoipa_swagger_ui::serve(&file, Arc::clone(&config)).map_err(Problem::internal)?;
-    let SwaggerFile { bytes, content_type, gzpipped: is_gzipped, .. } = found.ok_or_else(Problem::not_found)?;
-    let mut answer = HttpResponse::Ok();
-    answer
-        .insert_header((header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .insert_header((header::VARY, "accept-encoding"))
-        .content_type(content_type);
-    if !is_gzipped {
-        return Ok(answer.body(bytes.into_owned()));
-    }
-    let encodings = [header::Encoding::gzip(), header::Encoding::identity()];
-    if accepted.and_then(|accepted| accepted.negotiate(encodings.iter())) == Some(header::Encoding::gzip()) {
-        return Ok(answer.insert_header(header::ContentEncoding::Gzip).body(bytes.into_owned()));
-    }
-    let mut plain = Vec::new();
-    GzDecoder::new(&*bytes).read_to_end(&mut plain).map_err(Problem::internal)?;
-    Ok(answer.body(plain))
-}
-
-/// Swagger UI sets styles from its script and embeds its icons as data; nothing may come from elsewhere.
-const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const PAGE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-async fn problem_page(name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let kind = KINDS.iter().find(|kind| kind.name == name.as_str()).ok_or_else(Problem::not_found)?;
-    Ok(html(&problem_html(kind)))
-}
-
-fn html(body: &str) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
-        .content_type("text/html; charset=utf-8")
-        .body(body.to_owned())
-}
-
-fn problem_html(kind: &Kind) -> String {
-    let explanation = kind.explanation.replace('&', "&amp;").replace('<', "&lt;");
-    // Words between backticks are code, as in the sources of these texts.
-    let explanation: String = explanation
-        .split('`')
-        .enumerate()
-        .map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() })
-        .collect();
-    document(
-        kind.title,
-        &format!(
-            "<p><strong>Status {}</strong> · <code>/problems/{}</code></p><p>{explanation}</p>\
-             <p><a href=\"/problems\">All problems</a> · <a href=\"/docs/\">API documentation</a></p>",
-            kind.status.as_u16(),
-            kind.name
-        ),
-    )
-}
-
-fn problem_index() -> String {
-    let row = |kind: &&Kind| {
-        format!("<li><a href=\"/problems/{}\">{}</a> ({})</li>", kind.name, kind.title, kind.status.as_u16())
-    };
-    let rows = KINDS.iter().map(row).collect::<Vec<_>>().concat();
-    document("Problems that this API answers with", &format!("<ul>{rows}</ul>"))
-}
-
-fn document(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\
-         <style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;\
-         color:#1c2733;background:#fff}}code{{background:#eef2f6;padding:.1em .3em;border-radius:3px}}\
-         a{{color:#0b5cad}}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
-    )
 }

@@ -23,7 +23,7 @@ use crate::db::Db;
 use crate::http::answer_cache::AnswerCache;
 use crate::http::api::{Before, Surface};
 use crate::http::connections::{self, Connections};
-use crate::http::{Operations, Problem, answer_cache, edge, openapi};
+use crate::http::{Operations, answer_cache, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
 use crate::memo::Memo;
@@ -31,7 +31,7 @@ use crate::promotions::Promotions;
 use crate::state::{App, Clock};
 use crate::vault::Vault;
 use crate::{
-    articles, audit, auth, authors, categories, cdn, contact, jobs, ops, redirects, resolve, site, tags, users,
+    articles, audit, auth, authors, categories, cdn, contact, jobs, ops, pages, redirects, resolve, site, tags, users,
 };
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
@@ -67,8 +67,19 @@ pub fn operations() -> Operations {
 /// # Errors
 /// Never, unless a description can't be written as JSON.
 pub fn openapi_json() -> Result<String, serde_json::Error> {
-    let document = openapi::document(&operations(), &ops::INFO);
-    serde_json::to_string_pretty(&document).map(|text| text + "\n")
+    serde_json::to_string_pretty(&openapi_document()).map(|text| text + "\n")
+}
+
+/// The same as YAML 1.2.
+///
+/// # Errors
+/// Never, unless a description can't be written as YAML.
+pub fn openapi_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&openapi_document())
+}
+
+fn openapi_document() -> serde_json::Value {
+    openapi::document(&operations(), &ops::INFO)
 }
 
 /// A server that listens.
@@ -133,15 +144,26 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     })
 }
 
-/// Binds the address and builds the server; nothing is served before [`Running::serve`] is awaited.
+/// Binds the address of the settings, and lets them know which it is: where they say port 0, a free one is found.
 ///
 /// # Errors
 /// A sentence that says why the address can't be listened on.
-pub fn start(app: App) -> Result<Running, String> {
+pub fn listen(config: &mut Config) -> Result<TcpListener, String> {
+    let wanted = config.listen;
+    let failed = |error| format!("{wanted} can't be listened on: {error}");
+    let listener = TcpListener::bind(wanted).map_err(failed)?;
+    config.listens_on(listener.local_addr().map_err(failed)?);
+    Ok(listener)
+}
+
+/// Builds the server; nothing is served before [`Running::serve`] is awaited.
+///
+/// # Errors
+/// A sentence that says why the address can't be listened on.
+pub fn start(app: App, listener: TcpListener) -> Result<Running, String> {
     let listen = app.config.listen;
-    let listener = TcpListener::bind(listen).map_err(|error| format!("{listen} can't be listened on: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let workers = app.config.workers;
+    let (workers, shows_site) = (app.config.workers, app.config.shows_site);
     let app = Arc::new(app);
     let state = web::Data::from(Arc::clone(&app));
     let document = web::Data::new(ops::Documents::new(operations));
@@ -159,9 +181,9 @@ pub fn start(app: App) -> Result<Running, String> {
             .app_data(state.clone())
             .app_data(document.clone())
             .configure(|config| register(&operations, config, &origins))
-            .configure(|config| ops::register_pages(config, || cors(Surface::Public, &origins)))
+            .configure(|config| pages::register(config, shows_site, || cors(Surface::Public, &origins)))
             .configure(|config| auth::register_pages(config, || cors(Surface::Public, &origins)))
-            .default_service(web::to(|| async { Err::<&str, _>(Problem::not_found()) }))
+            .default_service(web::to(pages::fallback))
             .wrap(from_fn(edge::pass))
     };
     let limits = app.config.connections;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal;
 
-use super::{Command, check, keys, lock, tell, user};
+use super::{Command, DocumentFormat, check, fixtures, keys, lock, tell, user};
 use crate::auth::files::make_private_dir;
 use crate::config::Config;
 use crate::db::Db;
@@ -33,7 +33,13 @@ pub(super) fn run(command: Command, config: Config) -> Result<(), String> {
             Ok(())
         }
         Command::Check => runtime.block_on(check::run(&config)),
-        Command::Openapi => print(&server::openapi_json().map_err(|error| error.to_string())?),
+        Command::Openapi { format: DocumentFormat::Json } => {
+            print(&server::openapi_json().map_err(|error| error.to_string())?)
+        }
+        Command::Openapi { format: DocumentFormat::Yaml } => {
+            print(&server::openapi_yaml().map_err(|error| error.to_string())?)
+        }
+        Command::Fixtures { out } => fixtures::write(&out),
         Command::Generate { articles } => runtime.block_on(generate_articles(config, articles)),
     }
 }
@@ -81,10 +87,14 @@ pub(super) fn open_beside_server(config: &Config) -> Result<Db, String> {
     open_database(config)
 }
 
-async fn serve(config: Config, with_demo: bool) -> Result<(), String> {
+async fn serve(mut config: Config, with_demo: bool) -> Result<(), String> {
     let _lock = locked(&config)?;
+    if with_demo {
+        config.show_site();
+    }
+    let listener = server::listen(&mut config)?;
     let app = server::open(config, Clock::default())?;
-    let running = server::start(app)?;
+    let running = server::start(app, listener)?;
     let welcome = if with_demo { add_demo(&running.app).await? } else { None };
     greet(&running, welcome).await?;
     let handle = running.handle.clone();
@@ -128,6 +138,9 @@ async fn add_demo(app: &App) -> Result<Option<String>, String> {
 async fn greet(running: &server::Running, welcome: Option<String>) -> Result<(), String> {
     let (config, address) = (&running.app.config, running.address);
     tell(&format!("copydesk {} serves on http://{address}", env!("CARGO_PKG_VERSION")));
+    if config.shows_site {
+        tell(&format!("  Site  http://{address}/"));
+    }
     tell(&format!("  API   http://{address}/api/v1/articles"));
     tell(&format!("  Docs  http://{address}/docs/"));
     tell(&format!("  Data  {}", config.database.display()));

@@ -145,6 +145,8 @@ pub struct Config {
     pub category_path: String,
     /// The path of the site's page for previews, with `{token}`; none where it has none.
     pub preview_path: Option<String>,
+    /// Whether the example site is served beside the API: with `serve --demo` alone.
+    pub shows_site: bool,
     /// The site's language, a BCP 47 tag.
     pub language: String,
     /// Origins that may call sign-in and management.
@@ -249,6 +251,7 @@ impl Config {
                 .read("COPYDESK_CATEGORY_PATH", |text| template(text, "{slug}"))?
                 .unwrap_or_else(|| "/categories/{slug}".to_owned()),
             preview_path: source.read("COPYDESK_PREVIEW_PATH", |text| template(text, "{token}"))?,
+            shows_site: false,
             language: source.read("COPYDESK_LANGUAGE", language)?.unwrap_or_else(|| "en".to_owned()),
             cors_origins: source.read("COPYDESK_CORS_ORIGINS", origins)?.unwrap_or_default(),
             token_keys: source.token_keys()?,
@@ -268,9 +271,7 @@ impl Config {
             inbox_url: source
                 .read("COPYDESK_INBOX_URL", base_url)?
                 .unwrap_or_else(|| format!("{public_url}/api/v1/manage/contact-submissions")),
-            cache_bytes: source
-                .read("COPYDESK_CACHE_BYTES", |text| in_range(text, 0, 1 << 40))?
-                .unwrap_or(64 * 1024 * 1024),
+            cache_bytes: source.read("COPYDESK_CACHE_BYTES", |text| in_range(text, 0, 1 << 40))?.unwrap_or(64 << 20),
             cache_max_age: source.read("COPYDESK_CACHE_MAX_AGE", |text| in_range(text, 0, 86_400))?.unwrap_or(0),
             cdn: source.cdn()?,
             workers: source
@@ -283,6 +284,26 @@ impl Config {
             public_url,
             data_dir,
         })
+    }
+
+    /// Serves the example site: where the settings name no other, it is the public site.
+    pub fn show_site(&mut self) {
+        self.shows_site = true;
+        if self.site_url == self.public_url && self.preview_path.is_none() {
+            self.preview_path = Some("/preview?token={token}".to_owned());
+        }
+    }
+
+    /// Takes the address that the program listens on in the place of that of the settings, also in the addresses that
+    /// follow from it.
+    pub fn listens_on(&mut self, address: SocketAddr) {
+        let (wanted, found) = (format!("http://{}", self.listen), format!("http://{address}"));
+        for url in [&mut self.public_url, &mut self.site_url, &mut self.redeem_url, &mut self.inbox_url] {
+            if let Some(path) = url.strip_prefix(&wanted).filter(|path| path.is_empty() || path.starts_with('/')) {
+                *url = format!("{found}{path}");
+            }
+        }
+        self.listen = address;
     }
 
     /// When a sign-in of this role ends.
@@ -470,5 +491,13 @@ mod tests {
             assert!(example.contains(row.help), "the help of {} differs", row.variable);
             assert!(example.contains(row.allowed), "what {} allows differs", row.variable);
         }
+    }
+
+    #[test]
+    fn every_line_of_the_example_file_can_be_taken_as_it_is() {
+        let example =
+            include_str!("../../.env.example").replace("# COPYDESK_", "COPYDESK_").replace("# DATABASE_", "DATABASE_");
+        let values: Vec<_> = dotenvy::from_read_iter(example.as_bytes()).collect::<Result<_, _>>().unwrap();
+        assert_eq!(values.len(), SETTINGS.len());
     }
 }

@@ -1,10 +1,13 @@
 //! What is `SQLite`'s own: how its file is opened, which pragmas hold, and the migrations.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{Conn, Error};
@@ -134,6 +137,21 @@ pub(super) fn check_file(conn: &mut Conn) -> Result<Vec<String>, Error> {
     Ok(findings.chain(dangling).collect())
 }
 
+/// Refuses a database that a newer program has migrated: this one would not know what it must keep true.
+fn refuse_newer(conn: &mut Conn) -> Result<(), Error> {
+    let unreadable = |error: &dyn fmt::Display| Error::Open(format!("the migrations can't be read: {error}"));
+    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(|error| unreadable(&error))?;
+    let known: Vec<String> = known.iter().map(|one| one.name().version().to_string()).collect();
+    let applied = conn.applied_migrations().map_err(|error| unreadable(&error))?;
+    match applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
+        None => Ok(()),
+        Some(version) => Err(Error::Open(format!(
+            "a newer copydesk has migrated this database (to {version}), which this one does not know; use that one, or a \
+             backup from before"
+        ))),
+    }
+}
+
 /// How many migrations are due.
 pub(super) fn pending(conn: &mut Conn) -> Result<usize, Error> {
     let pending = conn.pending_migrations(MIGRATIONS).map(|all| all.len());
@@ -142,6 +160,7 @@ pub(super) fn pending(conn: &mut Conn) -> Result<usize, Error> {
 
 /// Runs the migrations that are due.
 pub(super) fn migrate(conn: &mut Conn) -> Result<Vec<String>, Error> {
+    refuse_newer(conn)?;
     conn.run_pending_migrations(MIGRATIONS)
         .map(|versions| versions.iter().map(ToString::to_string).collect())
         .map_err(|error| Error::Open(format!("a migration failed: {error}")))

@@ -9,7 +9,7 @@ use std::time::Instant;
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use futures_util::FutureExt;
@@ -98,7 +98,8 @@ fn answered(
     id: HeaderValue,
 ) -> ServiceResponse<BoxBody> {
     let status = response.status();
-    let body = (status.is_client_error() || status.is_server_error()).then(|| match response.response().error() {
+    let is_refusal = (status.is_client_error() || status.is_server_error()) && !is_page(response.headers());
+    let body = is_refusal.then(|| match response.response().error() {
         Some(error) => match error.as_error::<Problem>() {
             Some(problem) => {
                 log_cause(problem);
@@ -118,6 +119,11 @@ fn answered(
     let asks_across = response.request().headers().contains_key(header::ORIGIN);
     dress(response.response_mut(), id, surface(&occurrence.instance), asks_across);
     response
+}
+
+/// Whether an answer is a page for people, which says by itself what is wrong.
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
 /// The headers that every answer has. What is public says so whoever asks: an answer that a cache got without `Origin`

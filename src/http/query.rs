@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
+use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::api::Input;
@@ -157,14 +158,17 @@ fn list_parameters<T: IntoParams>() -> Vec<Parameter> {
 /// The parameters of an operation by name, and their compiled schema.
 struct Parameters {
     schemas: Map<String, Value>,
+    has_required: bool,
     checker: Checker,
 }
 
 impl Parameters {
     fn new(parameters: Vec<Parameter>) -> Result<Self, String> {
+        let required: Vec<String> =
+            parameters.iter().filter(|one| one.required == Required::True).map(|one| one.name.clone()).collect();
         let schemas = properties(parameters);
-        let checker = Checker::new(closed(&schemas), Vec::new())?;
-        Ok(Self { schemas, checker })
+        let checker = Checker::new(closed(&schemas, &required), Vec::new())?;
+        Ok(Self { schemas, has_required: !required.is_empty(), checker })
     }
 }
 
@@ -174,14 +178,14 @@ fn read<K: 'static>(
     query: &str,
     parameters: fn() -> Vec<Parameter>,
 ) -> Result<(Map<String, Value>, Vec<Fault>), Problem> {
-    if query.is_empty() {
-        return Ok((Map::new(), Vec::new()));
-    }
     if query.len() > MAX_QUERY {
         let detail = format!("The query may have at most {MAX_QUERY} bytes.");
         return Err(Problem::new(&super::problem::URI_TOO_LONG, detail));
     }
     let known = schema::kept::<K, Parameters>(|| Parameters::new(parameters()))?;
+    if query.is_empty() && !known.has_required {
+        return Ok((Map::new(), Vec::new()));
+    }
     let mut faults = Vec::new();
     let mut values = collect(query, &known, &mut faults);
     let found = known.checker.faults(&Value::Object(values.clone()));
@@ -200,14 +204,15 @@ fn properties(parameters: Vec<Parameter>) -> Map<String, Value> {
         .collect()
 }
 
-fn closed(properties: &Map<String, Value>) -> Value {
-    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+fn closed(properties: &Map<String, Value>, required: &[String]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
 fn of_parameter(fault: Fault) -> Fault {
     let name = fault.pointer.unwrap_or_default();
     let name = name.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
-    Fault::query(name, fault.code, fault.message)
+    let message = if fault.code == "required" { "This parameter is required.".to_owned() } else { fault.message };
+    Fault::query(name, fault.code, message)
 }
 
 /// Takes the pairs apart, by the type that each parameter's schema wants.

@@ -200,6 +200,19 @@ fn it_serves_without_any_configuration_and_keeps_its_files_to_itself() {
 }
 
 #[test]
+fn a_database_of_a_newer_program_is_left_alone() {
+    let dir = directory();
+    printed(dir.path(), &["migrate"]);
+    let mut conn = SqliteConnection::establish(dir.path().join("data/copydesk.db").to_str().unwrap()).unwrap();
+    conn.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000099')").unwrap();
+    for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["check"], &["user", "list"]] {
+        let refused = run(dir.path(), arguments);
+        assert!(!refused.status.success(), "{arguments:?}");
+        assert!(words(&refused).contains("a newer copydesk has migrated this database"), "{}", words(&refused));
+    }
+}
+
+#[test]
 fn a_data_directory_has_one_server_and_the_others_say_which() {
     let dir = directory();
     let server = Server::start(dir.path(), &[]);

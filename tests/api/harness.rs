@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, mpsc};
@@ -158,11 +158,13 @@ impl TestServer {
     /// A server that goes on with what another left in a directory.
     pub(crate) fn start_in(directory: TempDir, config: Config) -> Self {
         watch_log();
+        // The settings go on saying port 0, so that two servers that are compared give the same addresses.
+        let listener = TcpListener::bind(config.listen).unwrap();
         let app = server::open(config, Clock::default()).unwrap();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let running = server::start(app).unwrap();
+                let running = server::start(app, listener).unwrap();
                 sender.send((running.address, Arc::clone(&running.app), running.handle.clone())).unwrap();
                 running.serve().await.unwrap();
             });

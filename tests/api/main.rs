@@ -12,6 +12,7 @@
 
 mod client;
 mod contract;
+mod guides;
 mod harness;
 mod mailbox;
 mod steps;
@@ -42,6 +43,7 @@ mod mirroring;
 mod openapi;
 mod ops;
 mod overload;
+mod pages;
 mod policy;
 mod previews;
 mod problems;

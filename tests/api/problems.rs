@@ -479,7 +479,6 @@ fn a_query_that_is_too_long_is_refused() {
 fn an_unknown_path_is_not_found() {
     let server = TestServer::start();
     let paths = [
-        "/",
         "/nothing",
         "/api",
         "/api/v1",

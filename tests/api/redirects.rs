@@ -106,6 +106,9 @@ fn a_path_resolves_to_whatever_has_its_address_there() {
     for bad in ["", "?path=", "?path=articles", "?pth=/x"] {
         anyone.get(&format!("/api/v1/resolve{bad}")).refused(400, "invalid-query");
     }
+    let without = anyone.get("/api/v1/resolve").refused(400, "invalid-query");
+    let fault = &without.faults()[0];
+    assert_eq!((&fault["parameter"], &fault["code"]), (&json!("path"), &json!("required")));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! What structs flatten is shown as one flat object, since a client generator makes a better type of
 //! it; and every member of an answer is `required` but those that an `include` adds.
 
+pub mod examples;
 pub mod vocabulary;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,8 @@ pub struct Info {
     pub description: &'static str,
     /// Tags with their descriptions.
     pub tags: &'static [(&'static str, &'static str)],
+    /// A file of recorded [`examples`].
+    pub examples: &'static str,
 }
 
 /// The whole document.
@@ -41,6 +44,8 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
     drop_unused(&paths, &mut schemas);
     paths.sort_keys();
     let headers = shared_headers(&mut paths);
+    // A test finds a file that can't be read: nothing has an example then.
+    let examples = examples::add(&mut paths, &examples::read(info.examples).unwrap_or_default());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -61,6 +66,7 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
         "components": {
             "schemas": schemas,
             "headers": headers,
+            "examples": examples,
             "securitySchemes": {
                 "bearer": {
                     "type": "http",

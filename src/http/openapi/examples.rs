@@ -1,0 +1,154 @@
+//! The examples of the document: what the program has answered, recorded by a test that asks it anew each time.
+
+use std::collections::BTreeMap;
+
+use actix_web::ResponseError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::http::problem::{INTERNAL, OVERLOADED, Occurrence, PROBLEM_JSON, Problem};
+
+/// A request, and what it was answered with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Example {
+    /// Which operation it is of.
+    pub operation_id: String,
+    /// Its name, unique among those of its operation.
+    pub name: String,
+    /// What it shows, in a few words.
+    pub summary: String,
+    /// What was sent.
+    pub request: ExampleRequest,
+    /// What came back.
+    pub response: ExampleResponse,
+}
+
+/// A request of an [`Example`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExampleRequest {
+    /// The method.
+    pub method: String,
+    /// The path, with its query.
+    pub path: String,
+    /// The headers that matter.
+    pub headers: BTreeMap<String, String>,
+    /// What the body is; none without a body.
+    pub media_type: Option<String>,
+    /// The body: JSON, or a text of another media type.
+    pub body: Value,
+}
+
+/// A response of an [`Example`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExampleResponse {
+    /// The status.
+    pub status: u16,
+    /// The headers that the document declares.
+    pub headers: BTreeMap<String, String>,
+    /// What the body is; none without a body.
+    pub media_type: Option<String>,
+    /// The body: JSON, or a text of another media type.
+    pub body: Value,
+}
+
+/// The examples that stand in a file of them.
+///
+/// # Errors
+/// Where the file is broken.
+pub fn read(file: &str) -> Result<Vec<Example>, serde_json::Error> {
+    serde_json::from_str(file)
+}
+
+/// Shows every body of the operations by examples; gives those that many share.
+pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<String, Value> {
+    let shared = problems(examples);
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    for operation in operations {
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+        for example in examples.iter().filter(|example| example.operation_id == id) {
+            show_request(operation, example);
+            show_response(operation, example);
+        }
+        show_problems(operation, &shared);
+    }
+    shared
+}
+
+fn show_request(operation: &mut Value, example: &Example) {
+    let is_good = example.response.status < 400;
+    let Some(media_type) = example.request.media_type.as_deref().filter(|_| is_good) else { return };
+    let Some(content) = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut) else { return };
+    for (name, media) in content {
+        // A merge patch looks like any other JSON.
+        if name == media_type || (is_json(name) && is_json(media_type)) {
+            insert(media, example, &example.request.body);
+        }
+    }
+}
+
+fn show_response(operation: &mut Value, example: &Example) {
+    let Some(media_type) = &example.response.media_type else { return };
+    let status = example.response.status.to_string();
+    let media = operation["responses"]
+        .get_mut(&status)
+        .and_then(|response| response.get_mut("content")?.get_mut(media_type.as_str()));
+    if let Some(media) = media {
+        insert(media, example, &example.response.body);
+    }
+}
+
+/// A body that is the same as another needs no second example.
+fn insert(media: &mut Value, example: &Example, body: &Value) {
+    let Some(media) = media.as_object_mut() else { return };
+    let examples = media.entry("examples").or_insert_with(|| json!({}));
+    let Some(examples) = examples.as_object_mut() else { return };
+    if !examples.values().any(|other| other["value"] == *body) {
+        examples.insert(example.name.clone(), json!({ "summary": example.summary, "value": body }));
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+/// The problem that stands for those of a status, where an operation shows none of its own.
+fn problems(examples: &[Example]) -> Map<String, Value> {
+    let mut shared = Map::new();
+    let recorded = examples.iter().filter(|example| example.response.media_type.as_deref() == Some(PROBLEM_JSON));
+    for example in recorded {
+        let shown = json!({ "summary": example.summary, "value": example.response.body });
+        shared.entry(problem_name(&example.response.status.to_string())).or_insert(shown);
+    }
+    // These nobody can ask for.
+    for problem in [
+        Problem::new(&INTERNAL, "The request could not be answered."),
+        Problem::new(&OVERLOADED, "The server has too much to do; try again in a second."),
+    ] {
+        let status = problem.status_code().as_u16().to_string();
+        let occurrence = Occurrence {
+            instance: "/api/v1/articles".to_owned(),
+            request_id: "9395f2a4087944c60000000000000000".to_owned(),
+        };
+        let body: Value = serde_json::from_str(&problem.body(&occurrence)).unwrap_or_default();
+        shared.insert(problem_name(&status), json!({ "summary": body["title"], "value": body }));
+    }
+    shared.sort_keys();
+    shared
+}
+
+fn problem_name(status: &str) -> String {
+    format!("problem_{status}")
+}
+
+fn show_problems(operation: &mut Value, shared: &Map<String, Value>) {
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    for (status, response) in responses {
+        let Some(media) = response.get_mut("content").and_then(|content| content.get_mut(PROBLEM_JSON)) else {
+            continue;
+        };
+        let name = problem_name(status);
+        if media.get("examples").is_none() && shared.contains_key(&name) {
+            media["examples"] = json!({ name.clone(): { "$ref": format!("#/components/examples/{name}") } });
+        }
+    }
+}

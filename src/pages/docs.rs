@@ -1,0 +1,50 @@
+//! `/docs`: every operation, described and to be tried out, from files that came with the program.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::{self, Data};
+use flate2::read::GzDecoder;
+use utoipa_swagger_ui::SwaggerFile;
+
+use crate::http::Problem;
+use crate::http::api::page;
+
+/// Registers the page.
+pub(super) fn register(config: &mut web::ServiceConfig) {
+    let swagger = Data::new(utoipa_swagger_ui::Config::from("/openapi.json"));
+    let to_docs = || async { HttpResponse::Found().insert_header((header::LOCATION, "/docs/")).finish() };
+    config.service(page("/docs", to_docs)).service(page("/docs/{file:.*}", swagger_file).app_data(swagger));
+}
+
+async fn swagger_file(
+    file: web::Path<String>,
+    accepted: Option<web::Header<header::AcceptEncoding>>,
+    config: Data<utoipa_swagger_ui::Config<'static>>,
+) -> Result<HttpResponse, Problem> {
+    let found = utoipa_swagger_ui::serve(&file, Arc::clone(&config)).map_err(Problem::internal)?;
+    let SwaggerFile { bytes, content_type, gzpipped: is_gzipped, .. } = found.ok_or_else(Problem::not_found)?;
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::VARY, "accept-encoding"))
+        .content_type(content_type);
+    if !is_gzipped {
+        return Ok(answer.body(bytes.into_owned()));
+    }
+    let encodings = [header::Encoding::gzip(), header::Encoding::identity()];
+    if accepted.and_then(|accepted| accepted.negotiate(encodings.iter())) == Some(header::Encoding::gzip()) {
+        return Ok(answer.insert_header(header::ContentEncoding::Gzip).body(bytes.into_owned()));
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(&*bytes).read_to_end(&mut plain).map_err(Problem::internal)?;
+    Ok(answer.body(plain))
+}
+
+/// Swagger UI sets styles from its script and embeds its icons as data; nothing may come from elsewhere.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
