@@ -19,6 +19,7 @@ pub(crate) const EXAMPLES: &str = include_str!("../openapi/examples.json");
 pub(crate) static INFO: Info = Info {
     description: include_str!("openapi.md"),
     examples: EXAMPLES,
+    links: include_str!("../openapi/links.json"),
     tags: &[
         ("Articles", "Articles: published ones for everybody, working copies for who writes them."),
         ("Authors", "The people whose names stand over articles."),

@@ -235,7 +235,7 @@ fn timestamp_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-        .max_length(Some(30))
+        .max_length(Some(40))
         .examples(["2026-11-23T09:30:00Z"])
         .build()
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::api::{Input, Output};
-use super::conditional::version_tag;
+use super::conditional::{ANY_HEADER, MAX_HEADER, version_tag};
 use super::description::Description;
 use super::draft::Warning;
 use super::problem::{Fault, Problem, UNSAFE_CONTENT};
@@ -375,7 +375,7 @@ impl Input for Strict {
             "in": "header",
             "required": false,
             "description": "With `handling=strict` (RFC 7240), content that sanitising would alter is a `422` instead of a warning.",
-            "schema": { "type": "string", "maxLength": 200, "pattern": "^[ -~]+$" },
+            "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": ANY_HEADER },
             "example": "handling=strict",
         }));
     }

@@ -120,8 +120,10 @@ impl FromRequest for IfMatch {
 
 /// `*`, or a list of strong entity tags (RFC 9110, 8.8.3); a weak one is taken and matches nothing.
 const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
-/// What is longer than any sane list of tags, in bytes.
-const MAX_HEADER: u64 = 8000;
+/// The longest header that is read at all, in bytes: the HTTP server takes no longer head.
+pub(super) const MAX_HEADER: u64 = 131_072;
+/// What a header that is ignored where it makes no sense may hold (RFC 9110, 5.5).
+pub(super) const ANY_HEADER: &str = r"^[^\x00-\x08\x0A-\x1F\x7F]*$";
 
 impl Input for IfMatch {
     fn describe(description: &mut Description) {
@@ -175,7 +177,12 @@ impl Input for Put {
     fn describe(description: &mut Description) {
         let replaces = "The `ETag` that was read, or `*` for whatever is there, to replace the resource.";
         for (name, text, pattern, example) in [
-            ("If-None-Match", "`*` to make the resource: there must be none yet.", r"^\*$", "*"),
+            (
+                "If-None-Match",
+                "`*` to make the resource: there must be none yet. Not together with `If-Match`.",
+                r"^\*$",
+                "*",
+            ),
             ("If-Match", replaces, TAGS, "\"v3\""),
         ] {
             description.parameter(json!({

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::answer::describe_links;
 use super::api::Output;
+use super::conditional::{ANY_HEADER, MAX_HEADER};
 use super::description::Description;
 use super::problem::Problem;
 use super::representation::Representation;
@@ -210,17 +211,16 @@ impl<T: Serialize + ToSchema> Output for Delivered<T> {
         let coding = "`br` or `gzip`, as `Accept-Encoding` asks for; absent where the answer is sent as it is.";
         description.optional_header("200", "Content-Encoding", coding);
         describe_links(description);
-        let tags = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
         description.parameter(json!({
             "name": "If-None-Match", "in": "header", "required": false,
-            "description": "The `ETag` of the answer that the client has; where it is still right, the answer is `304`.",
-            "schema": { "type": "string", "maxLength": 8000, "pattern": tags },
+            "description": "The `ETag` of the answer that the client has; where it is still right, the answer is `304`. What is none is ignored.",
+            "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": ANY_HEADER },
             "example": "\"FXxCiVan9XaM4Ab80DQV\"",
         }));
         description.parameter(json!({
             "name": "If-Modified-Since", "in": "header", "required": false,
-            "description": "The `Last-Modified` of the answer that the client has.",
-            "schema": { "type": "string", "format": "http-date", "maxLength": 29 },
+            "description": "The `Last-Modified` of the answer that the client has; what is no date is ignored.",
+            "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": ANY_HEADER },
             "example": "Mon, 23 Nov 2026 09:30:00 GMT",
         }));
     }

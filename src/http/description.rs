@@ -297,6 +297,10 @@ fn show_by_example(parameter: &mut Value) {
     {
         parameter["example"] = known;
     }
+    if is_list && parameter["name"] == "sort" {
+        // Twice the same would say nothing, and is a fault.
+        parameter["schema"]["uniqueItems"] = json!(true);
+    }
     if is_list {
         parameter["style"] = json!("form");
         parameter["explode"] = json!(true);

@@ -23,6 +23,8 @@ pub const MAX_FAULTS: usize = 100;
 pub struct Kind {
     /// The last part of `/problems/<name>`.
     pub name: &'static str,
+    /// The same as the code of a fault, where one operation of many fails with it.
+    pub code: &'static str,
     /// The status that it is answered with.
     pub status: StatusCode,
     /// A short summary, the same each time.
@@ -32,11 +34,12 @@ pub struct Kind {
 }
 
 macro_rules! kinds {
-    ($($constant:ident $name:literal $status:ident $title:literal $explanation:literal;)*) => {
+    ($($constant:ident $name:literal $code:literal $status:ident $title:literal $explanation:literal;)*) => {
         $(
             #[doc = $title]
             pub static $constant: Kind = Kind {
                 name: $name,
+                code: $code,
                 status: StatusCode::$status,
                 title: $title,
                 explanation: $explanation,
@@ -48,65 +51,65 @@ macro_rules! kinds {
 }
 
 kinds! {
-    BAD_REQUEST "bad-request" BAD_REQUEST "The request can't be understood"
+    BAD_REQUEST "bad-request" "bad_request" BAD_REQUEST "The request can't be understood"
         "The request line, a header or the way the body was sent breaks HTTP's rules. Nothing was changed.";
-    INVALID_JSON "invalid-json" BAD_REQUEST "The body is not JSON"
+    INVALID_JSON "invalid-json" "invalid_json" BAD_REQUEST "The body is not JSON"
         "The body can't be read as JSON in UTF-8 (RFC 8259), or it is nested more than 128 levels deep. Nothing was changed.";
-    INVALID_QUERY "invalid-query" BAD_REQUEST "The query has faults"
+    INVALID_QUERY "invalid-query" "invalid_query" BAD_REQUEST "The query has faults"
         "One or more query parameters are unknown, malformed or don't go together. `errors` names each of them; a name that is nearly right is followed by the one that was probably meant. The list of parameters is in the OpenAPI document.";
-    UNAUTHENTICATED "unauthenticated" UNAUTHORIZED "Sign in first"
+    UNAUTHENTICATED "unauthenticated" "unauthenticated" UNAUTHORIZED "Sign in first"
         "This address needs `Authorization: Bearer` with an access token or an API key, and the request had none or one that is not valid any more. Get a token from `POST /api/v1/auth/login`, or a new one from `POST /api/v1/auth/refresh`; it lasts fifteen minutes.";
-    INVALID_CREDENTIALS "invalid-credentials" UNAUTHORIZED "The email or the password is wrong"
+    INVALID_CREDENTIALS "invalid-credentials" "invalid_credentials" UNAUTHORIZED "The email or the password is wrong"
         "No enabled account has this email and this password. The answer is the same whichever of them is wrong.";
-    SECOND_FACTOR_REQUIRED "second-factor-required" UNAUTHORIZED "A code of the second factor is needed"
+    SECOND_FACTOR_REQUIRED "second-factor-required" "second_factor_required" UNAUTHORIZED "A code of the second factor is needed"
         "The email and the password are right, and the account has a second factor: send the present code of the authenticator app, or a recovery code, as `code` along with them. Each code works once.";
-    SECOND_FACTOR_SETUP_REQUIRED "second-factor-setup-required" FORBIDDEN "Set up a second factor first"
+    SECOND_FACTOR_SETUP_REQUIRED "second-factor-setup-required" "second_factor_setup_required" FORBIDDEN "Set up a second factor first"
         "Your role may only sign in with a second factor, and your account has none yet. This sign-in is good for setting it up: `POST /api/v1/auth/me/second-factor`, then `POST /api/v1/auth/me/second-factor/confirm`.";
-    FORBIDDEN "forbidden" FORBIDDEN "Your role does not allow this"
+    FORBIDDEN "forbidden" "forbidden" FORBIDDEN "Your role does not allow this"
         "You are signed in, but your role may not do this. `detail` names the permission that is needed; an admin can change your role.";
-    NOT_FOUND "not-found" NOT_FOUND "There is nothing here"
+    NOT_FOUND "not-found" "not_found" NOT_FOUND "There is nothing here"
         "No resource has this address, or you may not know that it has. Addresses are case-sensitive.";
-    METHOD_NOT_ALLOWED "method-not-allowed" METHOD_NOT_ALLOWED "This address does not take that method"
+    METHOD_NOT_ALLOWED "method-not-allowed" "method_not_allowed" METHOD_NOT_ALLOWED "This address does not take that method"
         "The `Allow` header lists the methods that the address takes.";
-    REQUEST_TIMEOUT "request-timeout" REQUEST_TIMEOUT "The request took too long to arrive"
+    REQUEST_TIMEOUT "request-timeout" "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive"
         "The request was not complete in time. Send it again.";
-    CONFLICT "conflict" CONFLICT "That is not possible now"
+    CONFLICT "conflict" "conflict" CONFLICT "That is not possible now"
         "The request is well-formed, but the present state of the resource forbids it. `detail` says why and what would make it possible.";
-    SLUG_TAKEN "slug-taken" CONFLICT "The slug is taken"
+    SLUG_TAKEN "slug-taken" "slug_taken" CONFLICT "The slug is taken"
         "A slug belongs to one resource at a time. `holder` names the one that has it, where you may see it. Choose another slug, or leave it out and one is made from the title.";
-    IN_USE "in-use" CONFLICT "It is still in use"
+    IN_USE "in-use" "in_use" CONFLICT "It is still in use"
         "Something still refers to the resource, so it is not deleted. Send `reassign_to` with the slug or id of what takes its place.";
-    STILL_RUNNING "still-running" CONFLICT "The first request with this key still runs"
+    STILL_RUNNING "still-running" "still_running" CONFLICT "The first request with this key still runs"
         "A request with the same `Idempotency-Key` has not been answered yet. Wait as long as `Retry-After` says and send it again: the answer is the first one's.";
-    ALREADY_DONE "already-done" CONFLICT "The request was done and its answer is not kept"
+    ALREADY_DONE "already-done" "already_done" CONFLICT "The request was done and its answer is not kept"
         "A request with the same `Idempotency-Key` and body was done, so it is not done again; but its answer holds a secret, is too large to keep, or was lost when the program stopped. `Location` says where the result is, where that is known.";
-    GONE "gone" GONE "It was published and has been withdrawn"
+    GONE "gone" "gone" GONE "It was published and has been withdrawn"
         "The article was public and is no more. `withdrawn_at` says since when, and `successor` where to go instead, if there is such a place.";
-    PRECONDITION_FAILED "precondition-failed" PRECONDITION_FAILED "Someone else saved first"
+    PRECONDITION_FAILED "precondition-failed" "precondition_failed" PRECONDITION_FAILED "Someone else saved first"
         "The resource has changed since you read it, so nothing was changed. The `ETag` header has the present version: read the resource again, apply your change to it, and send that.";
-    PAYLOAD_TOO_LARGE "payload-too-large" PAYLOAD_TOO_LARGE "The body is too large"
+    PAYLOAD_TOO_LARGE "payload-too-large" "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large"
         "The body exceeds the limit that `detail` names. Nothing was changed.";
-    URI_TOO_LONG "uri-too-long" URI_TOO_LONG "The address is too long"
+    URI_TOO_LONG "uri-too-long" "uri_too_long" URI_TOO_LONG "The address is too long"
         "The address with its query exceeds the limit that `detail` names.";
-    UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The body has a media type that is not taken here"
+    UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body has a media type that is not taken here"
         "Send the body with one of the `Content-Type`s that `detail` names.";
-    INVALID_BODY "invalid-body" UNPROCESSABLE_ENTITY "The body has faults"
+    INVALID_BODY "invalid-body" "invalid_body" UNPROCESSABLE_ENTITY "The body has faults"
         "The body is JSON, but one or more of its members are unknown, missing, malformed or refer to what doesn't exist. `errors` names all of them, each with a JSON Pointer (RFC 6901). Nothing was changed.";
-    UNSAFE_CONTENT "unsafe-content" UNPROCESSABLE_ENTITY "Something would have to be removed"
+    UNSAFE_CONTENT "unsafe-content" "unsafe_content" UNPROCESSABLE_ENTITY "Something would have to be removed"
         "With `Prefer: handling=strict`, content that sanitising would alter is refused. `errors` names what would be removed. Nothing was changed.";
-    BULK_FAILED "bulk-failed" UNPROCESSABLE_ENTITY "An operation failed, so none was done"
+    BULK_FAILED "bulk-failed" "bulk_failed" UNPROCESSABLE_ENTITY "An operation failed, so none was done"
         "With `atomic`, many operations are done together or not at all. `errors` names every one that failed, by its place in `operations`, and why. Nothing was changed; leave those out or put them right, or send `atomic` as `false`.";
-    IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" UNPROCESSABLE_ENTITY "The key was used for another request"
+    IDEMPOTENCY_KEY_REUSED "idempotency-key-reused" "idempotency_key_reused" UNPROCESSABLE_ENTITY "The key was used for another request"
         "For 24 hours an `Idempotency-Key` belongs to one request: the same address, query and body. Take a new key, such as a random UUID, for each new request. Nothing was changed.";
-    PRECONDITION_REQUIRED "precondition-required" PRECONDITION_REQUIRED "Say which version you mean"
+    PRECONDITION_REQUIRED "precondition-required" "precondition_required" PRECONDITION_REQUIRED "Say which version you mean"
         "This method needs `If-Match` with the `ETag` that you read, so that nobody's work is overwritten (RFC 6585). `If-Match: *` means: whatever is there.";
-    TOO_MANY_REQUESTS "too-many-requests" TOO_MANY_REQUESTS "Too many attempts"
+    TOO_MANY_REQUESTS "too-many-requests" "too_many_requests" TOO_MANY_REQUESTS "Too many attempts"
         "Signing in is limited by network and by email, the contact form by network. `Retry-After` says in how many seconds to try again; `RateLimit` and `RateLimit-Policy` tell of the limit; `fallback_text` how else to reach the people of the site, where a contact form says so.";
-    HEADERS_TOO_LARGE "headers-too-large" REQUEST_HEADER_FIELDS_TOO_LARGE "The headers are too large"
+    HEADERS_TOO_LARGE "headers-too-large" "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "The headers are too large"
         "The request's header fields exceed the limit.";
-    INTERNAL "internal" INTERNAL_SERVER_ERROR "Something went wrong on the server"
+    INTERNAL "internal" "internal" INTERNAL_SERVER_ERROR "Something went wrong on the server"
         "The fault is ours. The server's log has the cause under the `request_id` of this answer.";
-    OVERLOADED "overloaded" SERVICE_UNAVAILABLE "The server is overloaded"
+    OVERLOADED "overloaded" "overloaded" SERVICE_UNAVAILABLE "The server is overloaded"
         "Too many requests wait already, or the database is locked by another program. `Retry-After` says when to try again.";
 }
 

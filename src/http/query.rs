@@ -3,6 +3,7 @@
 //! The parameters' own schemas check it: every fault of a request is reported at once, unknown names
 //! are faults, and a value is never repeated. A list parameter may repeat or hold a comma list.
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
@@ -256,11 +257,10 @@ fn unknown(name: &str, names: &[String]) -> String {
     }
 }
 
-/// Undoes `application/x-www-form-urlencoded`; `None` where the bytes are not UTF-8 or hold NUL.
+/// Undoes `application/x-www-form-urlencoded`; `None` where the bytes are not UTF-8.
 pub(super) fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
-    (!decoded.contains('\0')).then(|| decoded.into_owned())
+    percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
 }
 
 fn has_type(schema: &Value, wanted: &str) -> bool {

@@ -81,13 +81,13 @@ fn all_is_done_or_nothing_unless_that_is_not_wanted() {
     assert_eq!(
         faults,
         [
-            ("/operations/1", "slug-taken"),
+            ("/operations/1", "slug_taken"),
             ("/operations/2/article/authors/0", "not_found"),
-            ("/operations/3", "precondition-failed"),
+            ("/operations/3", "precondition_failed"),
             ("/operations/4/if_match", "format"),
             ("/operations/5/revision", "not_found"),
             ("/operations/6", "conflict"),
-            ("/operations/7", "not-found"),
+            ("/operations/7", "not_found"),
         ]
     );
     assert_eq!((titles(&editor), work.now()["revision"].clone()), (vec!["Here".to_owned()], json!(1)));

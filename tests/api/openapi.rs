@@ -256,6 +256,30 @@ fn every_parameter_and_header_has_an_example_that_is_one() {
     }
 }
 
+#[test]
+fn every_link_leads_from_an_answer_to_an_operation_that_takes_what_it_gives() {
+    let document = document();
+    let all = operations(&document);
+    let links: Vec<Value> =
+        serde_json::from_str(include_str!("../../openapi/links.json")).expect("the file of links is JSON");
+    let mut shown = 0;
+    for link in &links {
+        let named = |member: &str| {
+            let id = link[member].as_str().unwrap();
+            all.iter().find(|operation| operation.id == id).unwrap_or_else(|| panic!("{link}: there is no {id}"))
+        };
+        let (from, to) = (named("from"), named("to"));
+        let response = &responses(from)[link["status"].as_str().unwrap()];
+        shown += usize::from(response["links"].get(to.id).is_some());
+        let taken = to.value["parameters"].as_array().cloned().unwrap_or_default();
+        for name in link["parameters"].as_object().into_iter().flatten().map(|(name, _)| name) {
+            assert!(taken.iter().any(|parameter| parameter["name"] == **name), "{link}: {} takes no {name}", to.id);
+        }
+        assert!(link.get("body").is_none() || to.value.get("requestBody").is_some(), "{link}");
+    }
+    assert!(shown == links.len() && shown > 100, "{shown} of {}", links.len());
+}
+
 /// The names of the components that a value refers to, directly or not.
 fn reachable(document: &Value, value: &Value, found: &mut BTreeSet<String>) {
     let mut fresh = Vec::new();

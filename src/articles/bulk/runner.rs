@@ -239,7 +239,7 @@ fn meant(if_match: &str) -> Result<IfMatch, Problem> {
 /// The faults of an operation; where it has none in the body, one that says why it failed.
 fn faults_of(problem: &Problem, place: &str) -> Vec<Fault> {
     if problem.faults().is_empty() {
-        return vec![Fault::body(place, problem.kind().name, problem.detail())];
+        return vec![Fault::body(place, problem.kind().code, problem.detail())];
     }
     problem.faults().to_vec()
 }

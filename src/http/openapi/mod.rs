@@ -4,6 +4,7 @@
 //! it; and every member of an answer is `required` but those that an `include` adds.
 
 pub mod examples;
+pub mod links;
 pub mod vocabulary;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,8 @@ pub struct Info {
     pub tags: &'static [(&'static str, &'static str)],
     /// A file of recorded [`examples`].
     pub examples: &'static str,
+    /// A file of [`links`] from answers to what can be called next.
+    pub links: &'static str,
 }
 
 /// The whole document.
@@ -44,7 +47,8 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
     drop_unused(&paths, &mut schemas);
     paths.sort_keys();
     let headers = shared_headers(&mut paths);
-    // A test finds a file that can't be read: nothing has an example then.
+    // A test finds a file that can't be read: nothing has a link or an example then.
+    links::add(&mut paths, &links::read(info.links).unwrap_or_default());
     let examples = examples::add(&mut paths, &examples::read(info.examples).unwrap_or_default());
     json!({
         "openapi": "3.1.0",

@@ -70,7 +70,7 @@ const TEXTS: Texts = &[
     (&["instance"], 16_384, Format("uri-reference")),
     (&["type"], 100, Format("uri-reference")),
     (&["request_id"], 64, Pattern("^[A-Za-z0-9._-]+$")),
-    (&["code"], 40, Pattern("^[a-z_-]+$")),
+    (&["code"], 40, Pattern(WORD)),
     (&["kind"], 40, Pattern(WORD)),
     (&["action"], 60, Pattern(DOTTED_WORDS)),
     (&["pointer", "conflicts[]"], 2000, Format("json-pointer")),
@@ -179,7 +179,7 @@ fn bound_text(schema: &mut Map<String, Value>, name: &str) {
     let format = schema.get("format").and_then(Value::as_str).map(str::to_owned);
     match format.as_deref() {
         Some("uuid") => drop(schema.entry("maxLength").or_insert(json!(36))),
-        Some("date-time") => drop(schema.entry("maxLength").or_insert(json!(30))),
+        Some("date-time") => drop(schema.entry("maxLength").or_insert(json!(40))),
         _ => {
             if let Some((_, most, holds)) = TEXTS.iter().find(|(names, ..)| names.contains(&name)) {
                 restrict(schema, *most, holds);
