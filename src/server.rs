@@ -168,6 +168,7 @@ pub fn start(app: App, listener: TcpListener) -> Result<Running, String> {
     let state = web::Data::from(Arc::clone(&app));
     let document = web::Data::new(ops::Documents::new(operations));
     let operations = Arc::new(operations());
+    let deprecations = web::Data::new(operations.deprecations());
     let origins = app.config.cors_origins.clone();
     // A mail server that does not answer holds up no other job.
     let mut jobs = vec![
@@ -180,6 +181,7 @@ pub fn start(app: App, listener: TcpListener) -> Result<Running, String> {
         Service::new()
             .app_data(state.clone())
             .app_data(document.clone())
+            .app_data(deprecations.clone())
             .configure(|config| register(&operations, config, &origins))
             .configure(|config| pages::register(config, shows_site, || cors(Surface::Public, &origins)))
             .configure(|config| auth::register_pages(config, || cors(Surface::Public, &origins)))

@@ -21,6 +21,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::HttpMethod;
 
+use super::deprecation::{Deprecation, Deprecations};
 use super::description::{Description, object};
 use super::problem::{METHOD_NOT_ALLOWED, Problem};
 use super::schema::Schemas;
@@ -138,6 +139,8 @@ pub enum Before {
 }
 
 struct Operation {
+    /// The name of its handler, which is its `operationId`.
+    id: &'static str,
     method: Method,
     path: String,
     call: Arc<Call>,
@@ -150,6 +153,7 @@ struct Operation {
 pub struct Operations {
     operations: Vec<Operation>,
     optional: Vec<(&'static str, &'static [&'static str])>,
+    deprecated: Vec<(&'static str, Deprecation)>,
 }
 
 impl Operations {
@@ -169,6 +173,7 @@ impl Operations {
         Args: Inputs + FromRequest,
     {
         self.operations.push(Operation {
+            id: type_name::<F>().rsplit("::").next().unwrap_or_default(),
             method: method(&P::methods()),
             path: P::path(),
             call: erased(handler),
@@ -184,11 +189,34 @@ impl Operations {
         self
     }
 
+    /// Says of an operation that it is on its way out.
+    #[must_use]
+    pub fn deprecated(mut self, operation_id: &'static str, deprecation: Deprecation) -> Self {
+        self.deprecated.push((operation_id, deprecation));
+        self
+    }
+
+    /// The operations that are on their way out, for their answers to say so.
+    pub fn deprecations(&self) -> Deprecations {
+        let mut all = Deprecations::default();
+        for operation in &self.operations {
+            if let Some(deprecation) = self.deprecation(operation.id) {
+                all.insert(operation.method.clone(), operation.path.clone(), deprecation);
+            }
+        }
+        all
+    }
+
+    fn deprecation(&self, operation_id: &str) -> Option<Deprecation> {
+        self.deprecated.iter().find(|(id, _)| *id == operation_id).map(|(_, deprecation)| *deprecation)
+    }
+
     /// Adds the operations of a feature.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.operations.extend(other.operations);
         self.optional.extend(other.optional);
+        self.deprecated.extend(other.deprecated);
         self
     }
 
@@ -219,7 +247,10 @@ impl Operations {
         let (mut paths, mut schemas) = (Map::new(), Map::new());
         for operation in &self.operations {
             let item = object(paths.entry(&operation.path).or_insert_with(|| json!({})));
-            let (described, own_schemas) = (operation.describe)();
+            let (mut described, own_schemas) = (operation.describe)();
+            if let Some(deprecation) = self.deprecation(operation.id) {
+                deprecation.describe(&mut described);
+            }
             item.insert(operation.method.as_str().to_lowercase(), Value::Object(described));
             for (name, schema) in own_schemas {
                 let schema = serde_json::to_value(schema).unwrap_or_default();

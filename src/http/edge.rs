@@ -12,11 +12,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use futures_util::FutureExt;
 
 use super::answer_cache;
 use super::api::{Surface, surface};
 use super::connections::Connection;
+use super::deprecation::Deprecations;
 use super::problem::{Occurrence, PROBLEM_JSON, Problem, kind_of_status};
 use super::request_id::{X_REQUEST_ID, request_id};
 
@@ -41,6 +43,9 @@ pub async fn pass<B: MessageBody + 'static>(
         let _entered = tracing::enabled!(tracing::Level::INFO)
             .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
         dress(&mut response, id, Surface::Public, request.headers().contains_key(header::ORIGIN));
+        if let Some(deprecations) = request.app_data::<Data<Deprecations>>() {
+            deprecations.tell(request.method(), || kept.route.clone(), response.headers_mut());
+        }
         told(request.method(), || kept.route.clone(), response.status(), started);
         return Ok(request.into_response(response));
     }
@@ -65,7 +70,11 @@ pub async fn pass<B: MessageBody + 'static>(
     };
     let size = response.as_ref().map_or(BodySize::None, |response| response.response().body().size());
     note_answered(connection.as_ref(), size, Instant::now());
-    let response = response?;
+    let mut response = response?;
+    let request = response.request().clone();
+    if let Some(deprecations) = request.app_data::<Data<Deprecations>>() {
+        deprecations.tell(&method, || request.match_pattern(), response.headers_mut());
+    }
     told(&method, || response.request().match_pattern(), response.status(), started);
     Ok(response)
 }

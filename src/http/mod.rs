@@ -8,6 +8,7 @@ pub mod body;
 pub mod conditional;
 pub mod connections;
 pub mod delivered;
+pub mod deprecation;
 pub mod description;
 pub mod draft;
 pub mod edge;

@@ -1,0 +1,140 @@
+//! Operations that are on their way out: `Deprecation` (RFC 9745) and `Sunset` (RFC 8594), said by the route table and so
+//! on each of their answers, kept ones and refusals too.
+
+use std::collections::HashMap;
+
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, LINK};
+use serde_json::{Map, Value, json};
+
+use crate::db::Timestamp;
+
+static DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+static SUNSET: HeaderName = HeaderName::from_static("sunset");
+
+/// That an operation should not be used any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Deprecation {
+    /// Since when, in seconds of Unix time.
+    pub since: i64,
+    /// From when on it may be gone, in seconds of Unix time; none where that is not decided.
+    pub sunset: Option<i64>,
+    /// The page that says what to use instead, as a relative reference.
+    pub page: &'static str,
+}
+
+impl Deprecation {
+    /// The header fields that say so.
+    fn headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        let sunset = self.sunset.map(|at| (SUNSET.clone(), Timestamp::from_unix_millis(at * 1000).http_date()));
+        let fields = [
+            (DEPRECATION.clone(), format!("@{}", self.since)),
+            (LINK, format!("<{}>; rel=\"deprecation\"; type=\"text/html\"", self.page)),
+        ];
+        let fields = fields.into_iter().chain(sunset);
+        fields.filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?))).collect()
+    }
+
+    /// Says so in an operation of the document.
+    pub(super) fn describe(self, operation: &mut Map<String, Value>) {
+        operation.insert("deprecated".to_owned(), json!(true));
+        let text = |example: String, pattern: &str| json!({ "schema": { "type": "string", "maxLength": 29, "pattern": pattern }, "example": example });
+        let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+        for response in responses.into_iter().flat_map(Map::values_mut) {
+            let mut deprecation = text(format!("@{}", self.since), "^@[0-9]+$");
+            deprecation["description"] = json!(
+                "Since when the operation should not be used any more (RFC 9745); `Link` has the page that says what to use instead."
+            );
+            response["headers"]["Deprecation"] = deprecation;
+            if let Some(at) = self.sunset {
+                let mut sunset = text(Timestamp::from_unix_millis(at * 1000).http_date(), "^[ -~]+ GMT$");
+                sunset["description"] = json!("From when on the operation may be gone (RFC 8594).");
+                response["headers"]["Sunset"] = sunset;
+            }
+        }
+    }
+}
+
+/// The operations that are deprecated, by method and path template.
+#[derive(Debug, Clone, Default)]
+pub struct Deprecations(HashMap<(Method, String), Vec<(HeaderName, HeaderValue)>>);
+
+impl Deprecations {
+    /// Adds an operation.
+    pub(super) fn insert(&mut self, method: Method, path: String, deprecation: Deprecation) {
+        self.0.insert((method, path), deprecation.headers());
+    }
+
+    /// Says on an answer that its operation is deprecated, where it is.
+    pub fn tell(&self, method: &Method, route: impl FnOnce() -> Option<String>, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        let method = if *method == Method::HEAD { Method::GET } else { method.clone() };
+        let known = route().and_then(|route| self.0.get(&(method, route)));
+        for (name, value) in known.into_iter().flatten() {
+            // A list has links of its own.
+            headers.append(name.clone(), value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::web::Data;
+    use actix_web::{App, test};
+
+    use super::*;
+    use crate::http::{Managed, NoParameters, Operations, Query, edge};
+
+    /// Get the old
+    ///
+    /// What is on its way out. Open to anyone.
+    #[utoipa::path(get, path = "/api/v1/old", tag = "Operation")]
+    async fn get_old(_query: Query<NoParameters>) -> Managed<String> {
+        Managed::new("old".to_owned())
+    }
+
+    /// Get the new
+    ///
+    /// What stays. Open to anyone.
+    #[utoipa::path(get, path = "/api/v1/new", tag = "Operation")]
+    async fn get_new(_query: Query<NoParameters>) -> Managed<String> {
+        Managed::new("new".to_owned())
+    }
+
+    fn operations() -> Operations {
+        let deprecation = Deprecation { since: 1_800_000_000, sunset: Some(1_830_000_000), page: "/guides/changelog" };
+        let operations = Operations::new().operation(__path_get_old, get_old).operation(__path_get_new, get_new);
+        operations.deprecated("get_old", deprecation)
+    }
+
+    #[actix_web::test]
+    async fn each_answer_of_what_is_deprecated_says_so_and_others_don_t() {
+        let mut service = App::new().app_data(Data::new(operations().deprecations()));
+        for (resource, ..) in operations().resources() {
+            service = service.service(resource);
+        }
+        let service = test::init_service(service.wrap(from_fn(edge::pass))).await;
+        for (path, status) in [("/api/v1/old", 200), ("/api/v1/old?x=1", 400), ("/api/v1/new", 200)] {
+            let answer = test::call_service(&service, test::TestRequest::get().uri(path).to_request()).await;
+            assert_eq!(answer.status(), status);
+            let said = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let is_old = path.contains("old");
+            let wanted = |text: &str| is_old.then(|| text.to_owned());
+            assert_eq!(said("deprecation"), wanted("@1800000000"), "{path}");
+            assert_eq!(said("sunset"), wanted("Tue, 28 Dec 2027 13:20:00 GMT"));
+            assert_eq!(said("link"), wanted("</guides/changelog>; rel=\"deprecation\"; type=\"text/html\""));
+        }
+    }
+
+    #[::core::prelude::v1::test]
+    fn the_document_says_so_too() {
+        let (paths, _) = operations().document();
+        let (old, new) = (&paths["/api/v1/old"]["get"], &paths["/api/v1/new"]["get"]);
+        assert_eq!((&old["deprecated"], new.get("deprecated")), (&json!(true), None));
+        assert!(old["responses"]["200"]["headers"]["Sunset"].is_object());
+        assert!(new["responses"]["200"]["headers"].get("Deprecation").is_none());
+    }
+}
