@@ -120,8 +120,8 @@ impl FromRequest for IfMatch {
 
 /// `*`, or a list of strong entity tags (RFC 9110, 8.8.3); a weak one is taken and matches nothing.
 const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
-/// The longest header that is read at all, in bytes: the HTTP server takes no longer head.
-pub(super) const MAX_HEADER: u64 = 131_072;
+/// The longest of these headers that is read, in bytes; the edge refuses a longer one.
+pub(super) const MAX_HEADER: usize = 8192;
 /// What a header that is ignored where it makes no sense may hold (RFC 9110, 5.5).
 pub(super) const ANY_HEADER: &str = r"^[^\x00-\x08\x0A-\x1F\x7F]*$";
 
@@ -176,18 +176,15 @@ impl FromRequest for Put {
 impl Input for Put {
     fn describe(description: &mut Description) {
         let replaces = "The `ETag` that was read, or `*` for whatever is there, to replace the resource.";
-        for (name, text, pattern, example) in [
-            (
-                "If-None-Match",
-                "`*` to make the resource: there must be none yet. Not together with `If-Match`.",
-                r"^\*$",
-                "*",
-            ),
-            ("If-Match", replaces, TAGS, "\"v3\""),
+        let tags = json!({ "type": "string", "maxLength": MAX_HEADER, "pattern": TAGS });
+        let creates = "`*` to make the resource: there must be none yet. Not together with `If-Match`.";
+        for (name, text, schema, example) in [
+            ("If-None-Match", creates, json!({ "type": "string", "const": "*" }), "*"),
+            ("If-Match", replaces, tags, "\"v3\""),
         ] {
             description.parameter(json!({
                 "name": name, "in": "header", "required": false, "description": text,
-                "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": pattern }, "example": example,
+                "schema": schema, "example": example,
             }));
         }
         description.problem("428", "Neither `If-None-Match` nor `If-Match` was sent.");

@@ -9,7 +9,7 @@ use std::time::Instant;
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -17,15 +17,17 @@ use futures_util::FutureExt;
 
 use super::answer_cache;
 use super::api::{Surface, surface};
+use super::conditional::MAX_HEADER;
 use super::connections::Connection;
 use super::deprecation::Deprecations;
-use super::problem::{Occurrence, PROBLEM_JSON, Problem, kind_of_status};
+use super::problem::{BAD_REQUEST, Occurrence, PROBLEM_JSON, Problem, kind_of_status};
 use super::request_id::{X_REQUEST_ID, request_id};
 
 /// The headers that a page of another origin may read.
 pub const EXPOSED_HEADERS: &str =
     "etag, link, location, retry-after, ratelimit, ratelimit-policy, x-request-id, content-version";
 
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// The middleware.
@@ -38,7 +40,9 @@ pub async fn pass<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
     let id = request_id(&request);
-    if let Some((mut response, kept)) = answer_cache::kept(&request) {
+    let refusal = too_long(request.headers());
+    let kept = if refusal.is_none() { answer_cache::kept(&request) } else { None };
+    if let Some((mut response, kept)) = kept {
         note_answered(Connection::of(&request), response.body().size(), started);
         let _entered = tracing::enabled!(tracing::Level::INFO)
             .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
@@ -48,6 +52,11 @@ pub async fn pass<B: MessageBody + 'static>(
         }
         told(request.method(), || kept.route.clone(), response.status(), started);
         return Ok(request.into_response(response));
+    }
+    if let Some(refusal) = refusal {
+        let request_id = id.to_str().unwrap_or_default().to_owned();
+        let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
+        return Ok(answered(request.error_response(refusal), &occurrence, id));
     }
     let connection = Connection::of(&request).cloned();
     if let Some(connection) = &connection {
@@ -77,6 +86,13 @@ pub async fn pass<B: MessageBody + 'static>(
     }
     told(&method, || response.request().match_pattern(), response.status(), started);
     Ok(response)
+}
+
+/// What is wrong with a header that no sane client sends so long: comparing it would only cost time.
+fn too_long(headers: &HeaderMap) -> Option<Problem> {
+    let bounded = [header::IF_NONE_MATCH, header::IF_MATCH, header::IF_MODIFIED_SINCE, PREFER];
+    let name = bounded.into_iter().find(|name| headers.get(name).is_some_and(|value| value.len() > MAX_HEADER))?;
+    Some(Problem::new(&BAD_REQUEST, format!("`{name}` may have at most {MAX_HEADER} bytes.")))
 }
 
 /// An answer that is still being made while it is sent keeps its connection busy until the next request.

@@ -16,7 +16,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const PAGE: &[u8] = include_bytes!("../../examples/site/index.html");
 /// The addresses of its pages: the same file, of which its script makes what the address says.
-const PAGES: [&str; 5] = ["/", "/articles/{slug}", "/categories/{slug}", "/authors/{slug}", "/preview"];
+const PAGES: [&str; 8] =
+    ["/", "/articles", "/articles/{slug}", "/authors", "/authors/{slug}", "/categories/{slug}", "/contact", "/preview"];
 
 const SVG: &str = "image/svg+xml";
 

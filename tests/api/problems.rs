@@ -831,3 +831,18 @@ fn a_change_must_say_which_version_it_means() {
     editor.delete(&path, "*").expect(204);
     editor.get(&path).refused(404, "not-found");
 }
+
+#[test]
+fn a_header_that_is_compared_has_a_limit() {
+    let server = TestServer::start();
+    let anyone = server.anonymous();
+    let list = "/api/v1/articles";
+    // Kept and not yet kept.
+    for _ in 0..2 {
+        for name in ["if-none-match", "if-modified-since"] {
+            let long = anyone.request("GET", list).header(name, &"a".repeat(8193)).send();
+            assert!(long.refused(400, "bad-request").detail().contains("8192"));
+            anyone.request("GET", list).header(name, &"a".repeat(8192)).send().expect(200);
+        }
+    }
+}
