@@ -25,6 +25,7 @@ mod bulk;
 mod cdn;
 mod checks;
 mod command_line;
+mod compatibility;
 mod contact;
 mod contact_forms;
 mod contact_keys;
