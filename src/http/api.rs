@@ -151,7 +151,7 @@ struct Operation {
 /// The operations of a feature, and at last of the whole program.
 #[derive(Default)]
 pub struct Operations {
-    operations: Vec<Operation>,
+    declared: Vec<Operation>,
     optional: Vec<(&'static str, &'static [&'static str])>,
     deprecated: Vec<(&'static str, Deprecation)>,
 }
@@ -172,7 +172,7 @@ impl Operations {
         F::Future: 'static,
         Args: Inputs + FromRequest,
     {
-        self.operations.push(Operation {
+        self.declared.push(Operation {
             id: type_name::<F>().rsplit("::").next().unwrap_or_default(),
             method: method(&P::methods()),
             path: P::path(),
@@ -199,7 +199,7 @@ impl Operations {
     /// The operations that are on their way out, for their answers to say so.
     pub fn deprecations(&self) -> Deprecations {
         let mut all = Deprecations::default();
-        for operation in &self.operations {
+        for operation in &self.declared {
             if let Some(deprecation) = self.deprecation(operation.id) {
                 all.insert(operation.method.clone(), operation.path.clone(), deprecation);
             }
@@ -214,7 +214,7 @@ impl Operations {
     /// Adds the operations of a feature.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
-        self.operations.extend(other.operations);
+        self.declared.extend(other.declared);
         self.optional.extend(other.optional);
         self.deprecated.extend(other.deprecated);
         self
@@ -223,7 +223,7 @@ impl Operations {
     /// One resource for each path, who may read its answers, and what stands before it.
     pub fn resources(&self) -> Vec<(Resource, Surface, Before)> {
         let mut paths: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
-        for operation in &self.operations {
+        for operation in &self.declared {
             paths.entry(&operation.path).or_default().push(operation);
         }
         let resource = |(path, operations): (&str, Vec<&Operation>)| {
@@ -245,7 +245,7 @@ impl Operations {
     /// handler lets unknown query parameters pass.
     pub fn document(&self) -> (Map<String, Value>, Map<String, Value>) {
         let (mut paths, mut schemas) = (Map::new(), Map::new());
-        for operation in &self.operations {
+        for operation in &self.declared {
             let item = object(paths.entry(&operation.path).or_insert_with(|| json!({})));
             let (mut described, own_schemas) = (operation.describe)();
             if let Some(deprecation) = self.deprecation(operation.id) {

@@ -25,13 +25,13 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     let (mut members, mut faults) = (Map::new(), Vec::new());
     for pair in pairs {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let Some(name) = decode(name).filter(holds_no_nul) else {
+        let Some(name) = decode(name).filter(|text| !text.contains('\0')) else {
             faults.push(Fault::body("", "encoding", "A name is not UTF-8, or holds the character NUL."));
             continue;
         };
         let (outer, inner) = place(&name);
         let pointer = inner.iter().fold(schema::join("", outer), |pointer, name| schema::join(&pointer, name));
-        let Some(value) = decode(value).filter(holds_no_nul) else {
+        let Some(value) = decode(value).filter(|text| !text.contains('\0')) else {
             faults.push(Fault::body(pointer, "encoding", "The text is not UTF-8, or holds the character NUL."));
             continue;
         };
@@ -41,10 +41,6 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     }
     faults.truncate(MAX_FAULTS + 1);
     if faults.is_empty() { Ok(Value::Object(members)) } else { Err(Problem::invalid_body(faults)) }
-}
-
-fn holds_no_nul(text: &String) -> bool {
-    !text.contains('\0')
 }
 
 /// The member that a field's name means, and the member of that.
