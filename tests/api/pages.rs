@@ -97,3 +97,26 @@ fn the_document_can_be_had_as_yaml() {
     let refused = command_line::run(dir.path(), &["openapi", "--format", "toml"]);
     assert!(!refused.status.success() && command_line::words(&refused).contains("[possible values: json, yaml]"));
 }
+
+#[test]
+fn every_example_can_be_had_as_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let examples: Vec<Value> = serde_json::from_str(include_str!("../../openapi/examples.json")).unwrap();
+    command_line::printed(dir.path(), &["fixtures", "--out", "a/b"]);
+    let read = |file: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(dir.path().join("a/b").join(file)).unwrap()).unwrap()
+    };
+    let index = read("index.json");
+    let index = index.as_array().unwrap();
+    assert_eq!(index.len(), examples.len());
+    for (entry, example) in index.iter().zip(&examples) {
+        assert_eq!(read(entry["file"].as_str().unwrap()), *example);
+        assert_eq!(
+            (&entry["operation_id"], &entry["status"]),
+            (&example["operation_id"], &example["response"]["status"])
+        );
+    }
+    fs::write(dir.path().join("file"), "").unwrap();
+    let refused = command_line::run(dir.path(), &["fixtures", "--out", "file"]);
+    assert!(!refused.status.success() && command_line::words(&refused).contains("can't be written"));
+}
