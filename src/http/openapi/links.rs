@@ -1,5 +1,6 @@
 //! What can be called next with what an answer says (`OpenAPI` 3.1, 4.8.20): so that a program can walk from creating an
-//! article to reading it as everybody does.
+//! article to reading it as everybody does. Links give parameters and no bodies: a runtime expression can't stand inside of
+//! a body, and not every reader of documents takes one that is no expression.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -17,8 +18,6 @@ pub struct Link {
     /// Its parameters, as runtime expressions over the answer and what was asked.
     #[serde(default)]
     pub parameters: Map<String, Value>,
-    /// Its body; a runtime expression in a member stands for what it finds.
-    pub body: Option<Value>,
 }
 
 /// The links that stand in a file of them.
@@ -47,9 +46,6 @@ fn object(link: &Link) -> Value {
     let mut object = json!({ "operationId": link.to });
     if !link.parameters.is_empty() {
         object["parameters"] = Value::Object(link.parameters.clone());
-    }
-    if let Some(body) = &link.body {
-        object["requestBody"] = body.clone();
     }
     object
 }
