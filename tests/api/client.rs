@@ -131,10 +131,14 @@ impl Client {
 /// A request that is being put together.
 pub(crate) struct Request {
     wire: Arc<Wire>,
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
+    /// The method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<Vec<u8>>,
 }
 
 impl Request {

@@ -83,8 +83,8 @@ impl Contract {
         }
     }
 
-    /// The operation that a request reaches; literal paths go before templates.
-    fn operation(&self, method: &str, path: &str) -> Option<&Value> {
+    /// The operation that a request reaches, none where the address takes no such method; literal paths go before templates.
+    pub(crate) fn operation(&self, method: &str, path: &str) -> Option<&Value> {
         let method = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
         let paths = self.document["paths"].as_object()?;
         let item = paths
@@ -114,12 +114,15 @@ impl Contract {
         }
         if content_type.is_some_and(|media_type| media_type.ends_with("json")) {
             let id = format!("{} {status}", operation["operationId"]);
-            let validator = self.validator(&id, &media["schema"]);
-            let body = response.json();
-            let faults: Vec<_> =
-                validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            let faults = self.faults(&id, &media["schema"], &response.json());
             assert!(faults.is_empty(), "the body is not as declared: {faults:#?}\n{shown}");
         }
+    }
+
+    /// Where a value is not as a schema of the document says; `id` is another one for each schema.
+    pub(crate) fn faults(&self, id: &str, schema: &Value, value: &Value) -> Vec<String> {
+        let validator = self.validator(id, schema);
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
     }
 
     /// A declared header is always sent and is as declared, and no header of the contract is sent without being declared.

@@ -143,6 +143,11 @@ impl TestServer {
 
     /// A server whose settings `adjust` changes.
     pub(crate) fn start_with(adjust: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at(Clock::default(), adjust)
+    }
+
+    /// The same, with a clock that was moved before.
+    pub(crate) fn start_at(clock: Clock, adjust: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::load(|_| None).unwrap();
         config.data_dir = directory.path().join("data");
@@ -152,15 +157,19 @@ impl TestServer {
         config.workers = 1;
         config.password_cost = CHEAP;
         adjust(&mut config);
-        Self::start_in(directory, config)
+        Self::start_in_at(directory, config, clock)
     }
 
     /// A server that goes on with what another left in a directory.
     pub(crate) fn start_in(directory: TempDir, config: Config) -> Self {
+        Self::start_in_at(directory, config, Clock::default())
+    }
+
+    fn start_in_at(directory: TempDir, config: Config, clock: Clock) -> Self {
         watch_log();
         // The settings go on saying port 0, so that two servers that are compared give the same addresses.
         let listener = TcpListener::bind(config.listen).unwrap();
-        let app = server::open(config, Clock::default()).unwrap();
+        let app = server::open(config, clock).unwrap();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {

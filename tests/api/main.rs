@@ -36,6 +36,7 @@ mod contact_work;
 mod correction;
 mod crash;
 mod delivery;
+mod examples;
 mod idempotency;
 mod lifecycle;
 mod links;

@@ -1,12 +1,13 @@
 //! The examples of the document: what the program has answered, recorded by a test that asks it anew each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::ResponseError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::http::problem::{INTERNAL, OVERLOADED, Occurrence, PROBLEM_JSON, Problem};
+use crate::http::body::FORM;
+use crate::http::problem::{INTERNAL, OVERLOADED, Occurrence, PROBLEM_JSON, Problem, REQUEST_TIMEOUT};
 
 /// A request, and what it was answered with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ pub fn read(file: &str) -> Result<Vec<Example>, serde_json::Error> {
 
 /// Shows every body of the operations by examples; gives those that many share.
 pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<String, Value> {
-    let shared = problems(examples);
+    let (mut shared, mut declared) = (problems(examples), BTreeSet::new());
     let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
     for operation in operations {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
@@ -70,7 +71,11 @@ pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<S
             show_response(operation, example);
         }
         show_problems(operation, &shared);
+        let statuses = operation["responses"].as_object().into_iter().flatten().map(|(status, _)| status);
+        declared.extend(statuses.map(|status| problem_name(status)));
     }
+    // What is answered before an operation is reached, none declares.
+    shared.retain(|name, _| declared.contains(name));
     shared
 }
 
@@ -79,8 +84,8 @@ fn show_request(operation: &mut Value, example: &Example) {
     let Some(media_type) = example.request.media_type.as_deref().filter(|_| is_good) else { return };
     let Some(content) = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut) else { return };
     for (name, media) in content {
-        // A merge patch looks like any other JSON.
-        if name == media_type || (is_json(name) && is_json(media_type)) {
+        // A merge patch looks like any other JSON, and the fields of a form are shown as JSON too.
+        if is_json(media_type) || (name == media_type && name != FORM) {
             insert(media, example, &example.request.body);
         }
     }
@@ -119,8 +124,9 @@ fn problems(examples: &[Example]) -> Map<String, Value> {
         let shown = json!({ "summary": example.summary, "value": example.response.body });
         shared.entry(problem_name(&example.response.status.to_string())).or_insert(shown);
     }
-    // These nobody can ask for.
+    // These nobody asks for.
     for problem in [
+        Problem::new(&REQUEST_TIMEOUT, "The body did not arrive within 30 seconds."),
         Problem::new(&INTERNAL, "The request could not be answered."),
         Problem::new(&OVERLOADED, "The server has too much to do; try again in a second."),
     ] {
