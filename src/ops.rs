@@ -143,7 +143,6 @@ impl crate::http::Output for OpenApiDocument {
     fn describe(description: &mut crate::http::Description) {
         let schema = serde_json::json!({ "type": "object" });
         description.response("200", "The document, OpenAPI 3.1.", Some(&schema));
-        description.example("200", "application/json", &serde_json::json!({ "openapi": "3.1.0", "paths": {} }));
         description.response("304", "The client has this document already.", None);
         for status in ["200", "304"] {
             description.header(status, "ETag", "Made from the bytes of the document.");

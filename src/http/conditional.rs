@@ -179,7 +179,7 @@ impl Input for Put {
         let tags = json!({ "type": "string", "maxLength": MAX_HEADER, "pattern": TAGS });
         let creates = "`*` to make the resource: there must be none yet. Not together with `If-Match`.";
         for (name, text, schema, example) in [
-            ("If-None-Match", creates, json!({ "type": "string", "const": "*" }), "*"),
+            ("If-None-Match", creates, json!({ "type": "string", "enum": ["*"] }), "*"),
             ("If-Match", replaces, tags, "\"v3\""),
         ] {
             description.parameter(json!({

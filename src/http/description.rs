@@ -102,14 +102,6 @@ impl Description {
         response
     }
 
-    /// Shows a body that is too long to be shown as it is by a short one.
-    pub fn example(&mut self, status: &str, media_type: &str, example: &Value) {
-        let media = self.response(status, "", None).get_mut("content").and_then(|content| content.get_mut(media_type));
-        if let Some(Value::Object(media)) = media {
-            media.insert("example".to_owned(), example.clone());
-        }
-    }
-
     /// Adds plain text to what a status may be answered with.
     pub fn text(&mut self, status: &str, description: &str) {
         self.text_of(status, "text/plain", description);
