@@ -9,7 +9,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use super::recorder::{Story, at, delete, get, patch, patch_json, post};
 use crate::client::{Client, Request, Response};
-use crate::steps::{LOGIN, ME, REFRESH, SESSIONS, USERS};
+use crate::steps::{LOGIN, ME, REFRESH, SESSIONS, USERS, eventually};
 
 const SECOND_FACTOR: &str = "/api/v1/auth/me/second-factor";
 const CONFIRM: &str = "/api/v1/auth/me/second-factor/confirm";
@@ -165,7 +165,8 @@ fn tell_of_sign_ins(story: &Story) {
     spent.refused(401, "unauthenticated");
     drop(noor);
     let (own, other) = (sign_in_noor(story), sign_in_noor(story));
-    let sessions = story.record("list_own_sessions", "two", "Where one is signed in", get(&own, SESSIONS)).expect(200);
+    let sessions = get(&own, SESSIONS);
+    let sessions = story.at_once().record("list_own_sessions", "two", "Where one is signed in", sessions).expect(200);
     let is_other = |session: &&Value| session["current"] == false;
     let id = sessions.json()["items"].as_array().unwrap().iter().find(is_other).unwrap()["id"].clone();
     let end = own.request("DELETE", &format!("{SESSIONS}/{}", id.as_str().unwrap()));
@@ -238,6 +239,9 @@ fn tell_of_own_keys(story: &Story) {
     let path = made.header("location").to_owned();
     let program = story.server.with_token(made.json()["key"].as_str().unwrap());
     story.record("get_me", "program", "A program with an API key", get(&program, ME)).expect(200);
+    // That it was used is written behind the answer.
+    let is_noted = || noor.get(&path).json()["last_used_at"].is_string().then_some(());
+    eventually("the use of the key is noted", is_noted);
     story.record("list_own_api_keys", "one", "One's own keys", get(&noor, OWN_KEYS)).expect(200);
     story.record("get_own_api_key", "used", "A key, and when it was last used", get(&noor, &path)).expect(200);
     story

@@ -1,6 +1,6 @@
 //! What is refused, where no other chapter has it.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
@@ -97,13 +97,12 @@ fn tell_of_keys(story: &Story) {
     let editor = story.editor();
     // The place of the key is taken as long as the first request is on its way.
     let first = begin(story, &editor, "{\"title\":\"A letter home\"}");
-    let repeat = || keyed(&editor, &json!({ "title": "" })).send().status;
-    eventually("the first request runs", || (repeat() == 409).then_some(()));
     let running = keyed(&editor, &json!({ "title": "A letter home" }));
     let running =
         story.record("create_article", "still_running", "The first request with this key is not answered yet", running);
     running.refused(409, "still-running");
     drop(first);
+    let repeat = || keyed(&editor, &json!({ "title": "" })).send().status;
     eventually("the first request is given up", || (repeat() == 422).then_some(()));
     story.quietly(keyed(&editor, &json!({ "title": "A letter home" }))).expect(201);
     let other = keyed(&editor, &json!({ "title": "Another letter" }));
@@ -111,17 +110,19 @@ fn tell_of_keys(story: &Story) {
     other.refused(422, "idempotency-key-reused");
 }
 
-/// Sends a request all but its end.
+/// Sends a request all but its body, which the server waits for when this comes back.
 fn begin(story: &Story, client: &Client, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(story.server.address).unwrap();
     let head = format!(
         "POST {ARTICLES} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nIdempotency-Key: {KEY}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+         Expect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         client.token(),
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&body.as_bytes()[..body.len() - 5]).unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&interim));
     stream
 }
 

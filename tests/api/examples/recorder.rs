@@ -33,6 +33,8 @@ pub(super) struct Story {
     contract: Arc<Contract>,
     /// When the next request is sent at the earliest.
     moment: Cell<Timestamp>,
+    /// Whether the next request is sent in the moment of the last one.
+    is_hurried: Cell<bool>,
     samples: RefCell<Samples>,
     examples: RefCell<Vec<Example>>,
 }
@@ -51,6 +53,7 @@ impl Story {
         Self {
             contract: Contract::of(document.as_bytes()),
             moment: Cell::new(moment),
+            is_hurried: Cell::new(false),
             samples: RefCell::new(Samples::new(server.address.to_string())),
             examples: RefCell::default(),
             server,
@@ -168,10 +171,19 @@ impl Story {
         response
     }
 
+    /// Has the next request sent in the moment of the last one: what is written behind the answer of one that comes later
+    /// may be there or not.
+    pub(super) fn at_once(&self) -> &Self {
+        self.is_hurried.set(true);
+        self
+    }
+
     /// Lets as much time pass as passes between two requests.
     fn wait_a_moment(&self) {
-        self.moment.set(self.next());
-        advance(&self.server.app.clock, self.moment.get());
+        if !self.is_hurried.take() {
+            self.moment.set(self.next());
+            advance(&self.server.app.clock, self.moment.get());
+        }
     }
 
     fn asked(&self, request: &Request) -> ExampleRequest {
