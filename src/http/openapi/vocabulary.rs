@@ -63,8 +63,8 @@ const TEXTS: Texts = &[
     (&["bio_html"], 1_310_720, Format("html")),
     (&["body_markdown"], 16 << 20, Format("commonmark")),
     (&["bio_markdown"], 20_000, Format("commonmark")),
-    (&["url", "page_url"], 4000, Format("uri-reference")),
-    (&["canonical_url", "to"], 2000, Format("uri-reference")),
+    // Addresses that people write may have letters of any script (RFC 3987).
+    (&["url", "page_url", "canonical_url", "to"], 4000, Pattern(ONE_LINE)),
     (&["from"], 1000, Pattern("^/")),
     (&["otpauth_url"], 2000, Format("uri")),
     (&["instance"], 16_384, Format("uri-reference")),
