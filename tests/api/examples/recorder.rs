@@ -171,8 +171,8 @@ impl Story {
         response
     }
 
-    /// Has the next request sent in the moment of the last one: what is written behind the answer of one that comes later
-    /// may be there or not.
+    /// Has the next request sent in the moment of the last one. Later, the program would note behind the answer that
+    /// something was used, and whether that is shown already would be left to chance.
     pub(super) fn at_once(&self) -> &Self {
         self.is_hurried.set(true);
         self
