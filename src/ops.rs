@@ -1,6 +1,5 @@
 //! What operators and integrators need: health, and the `OpenAPI` document.
 
-use actix_web::http::header;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -129,13 +128,7 @@ impl actix_web::Responder for OpenApiDocument {
 
     fn respond_to(self, req: &HttpRequest) -> HttpResponse {
         let (bytes, tag) = self.0;
-        let has_it = conditional::has_tag(req.headers(), &tag).unwrap_or(false);
-        let mut response = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        response
-            .insert_header((header::ETAG, tag))
-            .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
-            .insert_header((header::VARY, "Accept-Encoding"));
-        if has_it { response.finish() } else { response.content_type("application/json").body(bytes) }
+        conditional::lasting(req, &tag, "application/json", bytes)
     }
 }
 

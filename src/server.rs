@@ -229,12 +229,12 @@ fn possible_connections(wanted: usize) -> usize {
 
 fn register(operations: &Operations, config: &mut web::ServiceConfig, origins: &[String]) {
     for (resource, surface, before) in operations.resources() {
+        let (bounds, cors) = (from_fn(edge::bound_headers), cors(surface, origins));
         // The outermost comes last.
-        let cors = cors(surface, origins);
         match before {
-            Before::Idempotency => config.service(resource.wrap(from_fn(idempotency::pass)).wrap(cors)),
-            Before::AnswerCache => config.service(resource.wrap(from_fn(answer_cache::pass)).wrap(cors)),
-            Before::Nothing => config.service(resource.wrap(cors)),
+            Before::Idempotency => config.service(resource.wrap(from_fn(idempotency::pass)).wrap(bounds).wrap(cors)),
+            Before::AnswerCache => config.service(resource.wrap(from_fn(answer_cache::pass)).wrap(bounds).wrap(cors)),
+            Before::Nothing => config.service(resource.wrap(bounds).wrap(cors)),
         };
     }
 }

@@ -7,7 +7,8 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
@@ -36,6 +37,17 @@ pub fn version_tag(row_version: i64) -> String {
 /// The entity tag of an answer's bytes.
 pub fn content_tag(bytes: &[u8]) -> String {
     format!("\"{}\"", base64url(&Sha256::digest(bytes)[..15]))
+}
+
+/// Kept by clients, and asked for anew each time it is shown: cheap, since they ask with the entity tag.
+pub const REVALIDATED: &str = "public, max-age=0, must-revalidate";
+
+/// Bytes that stay the same while the program runs, unless the client has them.
+pub fn lasting(request: &HttpRequest, tag: &str, content_type: &str, bytes: Bytes) -> HttpResponse {
+    let has_it = has_tag(request.headers(), tag).unwrap_or(false);
+    let mut answer = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    answer.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, REVALIDATED));
+    if has_it { answer.finish() } else { answer.content_type(content_type).body(bytes) }
 }
 
 /// What a write says about the version that it means.

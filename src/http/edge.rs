@@ -40,23 +40,9 @@ pub async fn pass<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
     let id = request_id(&request);
-    let refusal = too_long(request.headers());
-    let kept = if refusal.is_none() { answer_cache::kept(&request) } else { None };
-    if let Some((mut response, kept)) = kept {
-        note_answered(Connection::of(&request), response.body().size(), started);
-        let _entered = tracing::enabled!(tracing::Level::INFO)
-            .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
-        dress(&mut response, id, Surface::Public, request.headers().contains_key(header::ORIGIN));
-        if let Some(deprecations) = request.app_data::<Data<Deprecations>>() {
-            deprecations.tell(request.method(), || kept.route.clone(), response.headers_mut());
-        }
-        told(request.method(), || kept.route.clone(), response.status(), started);
-        return Ok(request.into_response(response));
-    }
-    if let Some(refusal) = refusal {
-        let request_id = id.to_str().unwrap_or_default().to_owned();
-        let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
-        return Ok(answered(request.error_response(refusal), &occurrence, id));
+    let kept = if too_long(request.headers()).is_none() { answer_cache::kept(&request) } else { None };
+    if let Some(kept) = kept {
+        return Ok(answer_kept(request, kept, id, started));
     }
     let connection = Connection::of(&request).cloned();
     if let Some(connection) = &connection {
@@ -64,7 +50,9 @@ pub async fn pass<B: MessageBody + 'static>(
     }
     let request_id = id.to_str().unwrap_or_default().to_owned();
     let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
-    let method = request.method().clone();
+    // By the address as routing reads it, with its letters decoded.
+    let surface = surface(request.match_info().as_str());
+    let (method, deprecations) = (request.method().clone(), request.app_data::<Data<Deprecations>>().cloned());
     let span = tracing::info_span!("request", request.id = %occurrence.request_id);
     let future = {
         let _entered = span.enter();
@@ -73,26 +61,68 @@ pub async fn pass<B: MessageBody + 'static>(
     let outcome = AssertUnwindSafe(tracing::Instrument::instrument(future, span.clone())).catch_unwind().await;
     let _entered = span.enter();
     let response = match outcome {
-        Ok(Ok(response)) => Ok(answered(response.map_into_boxed_body(), &occurrence, id)),
+        Ok(Ok(response)) => Ok(answered(response.map_into_boxed_body(), &occurrence, id, surface)),
         Ok(Err(error)) => Err(failed(&error, &occurrence)),
         Err(_) => Err(logged(Problem::internal("routing panicked")).at(occurrence)),
     };
     let size = response.as_ref().map_or(BodySize::None, |response| response.response().body().size());
     note_answered(connection.as_ref(), size, Instant::now());
     let mut response = response?;
-    let request = response.request().clone();
-    if let Some(deprecations) = request.app_data::<Data<Deprecations>>() {
-        deprecations.tell(&method, || request.match_pattern(), response.headers_mut());
-    }
-    told(&method, || response.request().match_pattern(), response.status(), started);
+    let route = response.request().match_pattern();
+    tell_deprecation(deprecations.as_ref(), &method, || route.clone(), response.headers_mut());
+    told(&method, || route, response.status(), started);
     Ok(response)
 }
 
-/// What is wrong with a header that no sane client sends so long: comparing it would only cost time.
+/// An answer that is kept is handed out before there is anything of a request but its id.
+fn answer_kept(
+    request: ServiceRequest,
+    (mut response, kept): (HttpResponse<BoxBody>, Arc<answer_cache::Kept>),
+    id: HeaderValue,
+    started: Instant,
+) -> ServiceResponse<BoxBody> {
+    note_answered(Connection::of(&request), response.body().size(), started);
+    let _entered = tracing::enabled!(tracing::Level::INFO)
+        .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
+    dress(&mut response, id, Surface::Public, request.headers().contains_key(header::ORIGIN));
+    tell_deprecation(request.app_data(), request.method(), || kept.route.clone(), response.headers_mut());
+    told(request.method(), || kept.route.clone(), response.status(), started);
+    request.into_response(response)
+}
+
+/// Refuses what [`too_long`] finds. It stands behind CORS, so that a page may read the refusal where it may read the
+/// answer.
+///
+/// # Errors
+/// Where the answer behind it fails.
+pub async fn bound_headers<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match too_long(request.headers()) {
+        Some(refusal) => Ok(request.error_response(refusal)),
+        None => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+    }
+}
+
+/// What is wrong with a header that no sane client sends so long: comparing it would only cost time. Several lines of a
+/// header are one list (RFC 9110, 5.2).
 fn too_long(headers: &HeaderMap) -> Option<Problem> {
     let bounded = [header::IF_NONE_MATCH, header::IF_MATCH, header::IF_MODIFIED_SINCE, PREFER];
-    let name = bounded.into_iter().find(|name| headers.get(name).is_some_and(|value| value.len() > MAX_HEADER))?;
+    let length = |name: &HeaderName| headers.get_all(name).map(HeaderValue::len).sum::<usize>();
+    let name = bounded.into_iter().find(|name| length(name) > MAX_HEADER)?;
     Some(Problem::new(&BAD_REQUEST, format!("`{name}` may have at most {MAX_HEADER} bytes.")))
+}
+
+fn tell_deprecation(
+    known: Option<&Data<Deprecations>>,
+    method: &Method,
+    route: impl FnOnce() -> Option<String>,
+    headers: &mut HeaderMap,
+) {
+    if let Some(known) = known {
+        known.tell(method, route, headers);
+    }
 }
 
 /// An answer that is still being made while it is sent keeps its connection busy until the next request.
@@ -121,6 +151,7 @@ fn answered(
     mut response: ServiceResponse<BoxBody>,
     occurrence: &Occurrence,
     id: HeaderValue,
+    surface: Surface,
 ) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let is_refusal = (status.is_client_error() || status.is_server_error()) && !is_page(response.headers());
@@ -142,7 +173,7 @@ fn answered(
         headers.remove(header::CONTENT_LENGTH);
     }
     let asks_across = response.request().headers().contains_key(header::ORIGIN);
-    dress(response.response_mut(), id, surface(&occurrence.instance), asks_across);
+    dress(response.response_mut(), id, surface, asks_across);
     response
 }
 

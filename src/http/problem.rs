@@ -157,7 +157,7 @@ pub struct ProblemDocument {
     pub status: u16,
     /// What went wrong this time and what to do about it.
     pub detail: String,
-    /// The path that was requested.
+    /// The path that was requested, or the beginning of one that is longer than any resource has.
     #[schema(format = "uri-reference")]
     pub instance: String,
     /// The id under which the server's log tells of this request.
@@ -387,9 +387,12 @@ const PATH_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
+/// The most bytes of a path that a problem repeats, before what has to be is percent-encoded.
+const MAX_INSTANCE: usize = 5000;
+
 /// A path as it was sent, with what no URI may hold percent-encoded: servers take more than there should be.
 fn uri_reference(path: &str) -> String {
-    let mut parts = path.split('%');
+    let mut parts = beginning(path).split('%');
     let mut reference = utf8_percent_encode(parts.next().unwrap_or_default(), PATH_CHARACTERS).to_string();
     for part in parts {
         let is_escape = part.len() >= 2 && part.as_bytes().iter().take(2).all(u8::is_ascii_hexdigit);
@@ -397,6 +400,18 @@ fn uri_reference(path: &str) -> String {
         reference.extend(utf8_percent_encode(part, PATH_CHARACTERS));
     }
     reference
+}
+
+/// As much of a path as a problem repeats, without a part of an escape.
+fn beginning(path: &str) -> &str {
+    if path.len() <= MAX_INSTANCE {
+        return path;
+    }
+    let whole = &path[..path.floor_char_boundary(MAX_INSTANCE)];
+    match whole.rfind('%') {
+        Some(escape) if whole.len() - escape < 3 => &whole[..escape],
+        _ => whole,
+    }
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

@@ -9,14 +9,17 @@ use actix_web::web::{self, Data};
 use flate2::read::GzDecoder;
 use utoipa_swagger_ui::SwaggerFile;
 
+use super::to;
 use crate::http::Problem;
 use crate::http::api::page;
+use crate::http::conditional::REVALIDATED;
 
 /// Registers the page.
 pub(super) fn register(config: &mut web::ServiceConfig) {
     let swagger = Data::new(utoipa_swagger_ui::Config::from("/openapi.json"));
-    let to_docs = || async { HttpResponse::Found().insert_header((header::LOCATION, "/docs/")).finish() };
-    config.service(page("/docs", to_docs)).service(page("/docs/{file:.*}", swagger_file).app_data(swagger));
+    config
+        .service(page("/docs", || async { to("/docs/") }))
+        .service(page("/docs/{file:.*}", swagger_file).app_data(swagger));
 }
 
 async fn swagger_file(
@@ -29,7 +32,7 @@ async fn swagger_file(
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
+        .insert_header((header::CACHE_CONTROL, REVALIDATED))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::VARY, "accept-encoding"))
         .content_type(content_type);

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use comrak::options::URLRewriter;
 use comrak::{Options, markdown_to_html};
 
-use super::{HTML, PAGE_POLICY, document, file};
+use super::{HTML, PAGE_POLICY, document, file, to};
 use crate::http::Problem;
 use crate::http::api::page;
 
@@ -47,9 +47,7 @@ static RENDERED: LazyLock<HashMap<&'static str, String>> =
 
 /// Registers the pages.
 pub(super) fn register(config: &mut web::ServiceConfig) {
-    let to_index =
-        || async { HttpResponse::Found().insert_header((actix_web::http::header::LOCATION, "/guides/")).finish() };
-    config.service(page("/guides", to_index)).service(page("/guides/{name:[^/]*}", guide));
+    config.service(page("/guides", || async { to("/guides/") })).service(page("/guides/{name:[^/]*}", guide));
 }
 
 async fn guide(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {

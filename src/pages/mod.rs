@@ -2,13 +2,13 @@
 //! each problem means, and the example site.
 
 use actix_cors::Cors;
-use actix_web::http::header;
-use actix_web::web::{self, Data};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use crate::http::api::page;
-use crate::http::conditional;
+use crate::http::conditional::{self, REVALIDATED};
 use crate::state::App;
 
 mod docs;
@@ -37,6 +37,11 @@ pub(crate) fn register(config: &mut web::ServiceConfig, shows_site: bool, cors: 
     }
 }
 
+/// The address without the slash that its relative links need leads to the one with it.
+fn to(address: &'static str) -> HttpResponse {
+    HttpResponse::Found().insert_header((header::LOCATION, address)).finish()
+}
+
 async fn style(request: HttpRequest) -> HttpResponse {
     file(&request, "text/css; charset=utf-8", PAGE_POLICY, STYLE.as_bytes())
 }
@@ -53,20 +58,21 @@ async fn where_things_are(app: Data<App>) -> HttpResponse {
         "guides": format!("{public}/guides/"),
         "health": format!("{public}/healthz"),
     });
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate")).json(places)
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, REVALIDATED)).json(places)
 }
 
 /// A file that came with the program, unless the client has it.
 fn file(request: &HttpRequest, content_type: &str, policy: &'static str, bytes: &'static [u8]) -> HttpResponse {
     let tag = conditional::content_tag(bytes);
-    let has_it = conditional::has_tag(request.headers(), &tag).unwrap_or(false);
-    let mut answer = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    guarded(conditional::lasting(request, &tag, content_type, Bytes::from_static(bytes)), policy)
+}
+
+/// Says what a page may load, and that it tells nobody where a reader came from.
+fn guarded(mut answer: HttpResponse, policy: &'static str) -> HttpResponse {
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=0, must-revalidate"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"));
-    if has_it { answer.finish() } else { answer.content_type(content_type).body(bytes) }
 }
 
 /// A page in the look of all of them.

@@ -1,11 +1,11 @@
 //! The example site (`serve --demo`): the files of `examples/site`, which make pages of what the API answers.
 
+use actix_web::http::Method;
 use actix_web::http::header;
-use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
-use actix_web::{Either, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 
-use super::{HTML, file};
+use super::{HTML, file, guarded};
 use crate::http::Problem;
 use crate::http::api::page;
 use crate::state::App;
@@ -64,17 +64,22 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
 
 /// What any other address answers: where the site is shown, its page for a browser that looks for a page, since it may
 /// be a former address; else that there is nothing.
-pub(crate) async fn fallback(request: HttpRequest, app: Data<App>) -> Either<HttpResponse, Result<String, Problem>> {
+///
+/// # Errors
+/// `404` where no page is looked for.
+pub(crate) async fn fallback(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
+    let is_of_others =
+        ["/api/", "/docs/", "/guides/", "/problems/"].iter().any(|other| request.path().starts_with(other));
+    let looks = [Method::GET, Method::HEAD].contains(request.method());
+    if !app.config.shows_site || is_of_others || !looks {
+        return Err(Problem::not_found());
+    }
     let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let looks_for_a_page = *request.method() == Method::GET
-        && accepts.contains("text/html")
-        && !["/api/", "/docs/", "/guides/", "/problems/"].iter().any(|other| request.path().starts_with(other));
-    if !(app.config.shows_site && looks_for_a_page) {
-        return Either::Right(Err(Problem::not_found()));
+    let vary = header::ACCEPT.as_str();
+    if !accepts.contains("text/html") {
+        return Err(Problem::not_found().with_header(header::VARY, vary));
     }
-    let mut answer = file(&request, HTML, POLICY, PAGE);
-    if answer.status() == StatusCode::OK {
-        *answer.status_mut() = StatusCode::NOT_FOUND;
-    }
-    Either::Left(answer)
+    let mut answer = HttpResponse::NotFound();
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::VARY, vary)).content_type(HTML);
+    Ok(guarded(answer.body(PAGE), POLICY))
 }

@@ -352,6 +352,20 @@ fn respelled(path: &str, number: usize) -> String {
     format!("{spelled}?{query}")
 }
 
+/// An answer, and others that are read after it: what becomes due between them changes them by right, so they are read
+/// anew where the first has changed behind them.
+fn while_nothing_is_due(
+    read: impl Fn() -> Response,
+    read_others: impl Fn() -> (Response, Response),
+) -> (Response, Response, Response) {
+    loop {
+        let (one, (other, again)) = (read(), read_others());
+        if seen(&one) == seen(&read()) {
+            return (one, other, again);
+        }
+    }
+}
+
 #[test]
 fn with_and_without_the_cache_everybody_reads_the_same() {
     let server = TestServer::start();
@@ -394,11 +408,14 @@ fn with_and_without_the_cache_everybody_reads_the_same() {
             for _ in 0..4 {
                 let path = reads[dice.roll(reads.len())];
                 let codings = ["", "gzip", "br"][dice.roll(3)];
-                let (one, other) = (accepting(&cached, path, codings), accepting(&uncached, path, codings));
-                assert_eq!(seen(&one), seen(&other), "round {round}: {path} {codings}");
                 spellings += 1;
-                let respelled = accepting(&cached, &respelled(path, spellings), codings);
-                assert_eq!(shown(&one), shown(&respelled), "round {round}: {path} {codings}");
+                let respelled = respelled(path, spellings);
+                let (one, other, again) = while_nothing_is_due(
+                    || accepting(&cached, path, codings),
+                    || (accepting(&uncached, path, codings), accepting(&cached, &respelled, codings)),
+                );
+                assert_eq!(seen(&one), seen(&other), "round {round}: {path} {codings}");
+                assert_eq!(shown(&one), shown(&again), "round {round}: {path} {codings}");
             }
         }
     }

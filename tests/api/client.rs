@@ -296,7 +296,9 @@ impl Response {
         assert!(!text("title").is_empty() && text("detail").ends_with('.'), "{shown}");
         assert_eq!(document["status"], self.status, "{shown}");
         let path = self.asked.split(' ').nth(1).unwrap().split('?').next().unwrap();
-        assert_eq!(text("instance"), path, "{shown}");
+        // Of what is longer than any resource's address, the beginning is enough.
+        let instance = text("instance");
+        assert!(path.starts_with(&instance) && instance.len() >= path.len().min(4998), "{shown}");
         assert_eq!(text("request_id"), self.header("x-request-id"), "{shown}");
         let faults = document["errors"].as_array().unwrap_or_else(|| panic!("no errors in {shown}"));
         assert!(faults.len() <= 100 && document["truncated"].is_boolean(), "{shown}");

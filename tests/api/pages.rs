@@ -70,6 +70,31 @@ fn the_sample_content_comes_with_a_site() {
 }
 
 #[test]
+fn a_former_address_of_the_site_is_a_page_for_who_looks_for_one_and_never_kept_as_something_else() {
+    let server = TestServer::start_with(|config| config.shows_site = true);
+    let client = server.anonymous();
+    let asked = |method: &str, accept: &str| {
+        let head = format!(
+            "{method} /former HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nIf-None-Match: *\r\nConnection: close\r\n\r\n"
+        );
+        String::from_utf8(client.raw(head.as_bytes())).unwrap().to_lowercase()
+    };
+    for method in ["GET", "HEAD"] {
+        for (accept, content_type) in
+            [("text/html,*/*", "text/html; charset=utf-8"), ("*/*", "application/problem+json")]
+        {
+            let answer = asked(method, accept);
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("http/1.1 404"), "nothing that a client could have: {head}");
+            assert!(head.contains(&format!("content-type: {content_type}")) && !head.contains("\netag:"), "{head}");
+            assert!(head.contains("vary: accept") && head.contains("cache-control: no-store"), "{head}");
+            assert_eq!(body.is_empty(), method == "HEAD");
+        }
+    }
+    client.post("/former", &Value::Null).refused(404, "not-found");
+}
+
+#[test]
 fn every_file_of_the_example_site_is_served() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &["--demo"]);

@@ -682,6 +682,46 @@ fn sign_in_and_management_answer_no_foreign_origin() {
 }
 
 #[test]
+fn an_address_that_is_spelled_otherwise_is_as_private() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    for path in ["/api/v1/manag%65/articles", "/api/v1/%6Danage/articles", "/%61pi/v1/auth/me", "/api/v1/auth%2Fme"] {
+        let answer = editor.request("GET", path).header("origin", "https://evil.example").send();
+        let is_public = answer.find_header("access-control-allow-origin").is_some();
+        assert!(!is_public || answer.status == 404, "{path}: {}", answer.status);
+    }
+    assert_eq!(editor.get("/api/v1/manag%65/articles").status, 200);
+}
+
+#[test]
+fn conditions_that_are_too_long_are_refused_over_several_lines_too_and_a_page_may_read_why() {
+    let ours = "https://admin.example.org";
+    let server = TestServer::start_with(|config| config.cors_origins = vec![ours.to_owned()]);
+    let editor = server.signed_in(Role::Editor);
+    let path = "/api/v1/manage/articles";
+    let tags = format!("\"{}\"", "a".repeat(5000));
+    assert_eq!(editor.request("GET", path).header("if-none-match", &tags).send().status, 200);
+    for (path, shown_to) in [(path, ours), ("/api/v1/articles", "*"), ("/api/v1/articles", "*")] {
+        let request = editor.request("GET", path).header("origin", ours);
+        let refused = request.header("if-none-match", &tags).header("if-none-match", &tags).send();
+        let problem = refused.expect(400);
+        assert_eq!(problem.header("access-control-allow-origin"), shown_to, "{path}");
+        assert!(problem.json()["detail"].as_str().unwrap().contains("if-none-match"));
+        assert_eq!(editor.get("/api/v1/articles").status, 200, "and what is kept is kept");
+    }
+}
+
+#[test]
+fn a_problem_repeats_as_much_of_an_address_as_a_problem_may() {
+    let server = TestServer::start();
+    for path in [format!("/nothing/{}", "a".repeat(40_000)), format!("/{}", "%C3%A9".repeat(10_000))] {
+        let instance = server.anonymous().get(&path).expect(404).json()["instance"].clone();
+        let instance = instance.as_str().unwrap();
+        assert!(instance.len() <= 16_384 && path.starts_with(&instance[..4000]), "{}", instance.len());
+    }
+}
+
+#[test]
 fn sign_in_and_management_answer_the_origins_of_the_setting() {
     let ours = "https://admin.example.org";
     let server = TestServer::start_with(|config| {
