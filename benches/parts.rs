@@ -85,10 +85,9 @@ fn kept(criterion: &mut Criterion) {
     let path = directory.path().to_str().unwrap().to_owned();
     let mut config = Config::load(|name| (name == "COPYDESK_DATA_DIR").then(|| path.clone())).unwrap();
     (config.workers, config.listen) = (1, ([127, 0, 0, 1], 0).into());
-    let listener = server::listen(&mut config).unwrap();
     let app = server::open(config, Clock::default()).unwrap();
     actix_web::rt::System::new().block_on(async {
-        let running = server::start(app, listener).unwrap();
+        let running = server::start(app, None).unwrap();
         let (address, state, handle) = (running.address, Data::from(running.app.clone()), running.handle.clone());
         let serving = actix_web::rt::spawn(running.serve());
         let warmed = actix_web::rt::task::spawn_blocking(move || {

@@ -144,24 +144,30 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     })
 }
 
-/// Binds the address of the settings, and lets them know which it is: where they say port 0, a free one is found.
+/// Finds a free port where the settings say port 0, and lets them know which it is, since addresses are made of it. Any
+/// other port is opened when the program can answer.
 ///
 /// # Errors
 /// A sentence that says why the address can't be listened on.
-pub fn listen(config: &mut Config) -> Result<TcpListener, String> {
-    let wanted = config.listen;
-    let failed = |error| format!("{wanted} can't be listened on: {error}");
-    let listener = TcpListener::bind(wanted).map_err(failed)?;
-    config.listens_on(listener.local_addr().map_err(failed)?);
-    Ok(listener)
+pub fn find_port(config: &mut Config) -> Result<Option<TcpListener>, String> {
+    if config.listen.port() != 0 {
+        return Ok(None);
+    }
+    let listener = listen(config.listen)?;
+    config.listens_on(listener.local_addr().map_err(|error| error.to_string())?);
+    Ok(Some(listener))
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| format!("{address} can't be listened on: {error}"))
 }
 
 /// Builds the server; nothing is served before [`Running::serve`] is awaited.
 ///
 /// # Errors
 /// A sentence that says why the address can't be listened on.
-pub fn start(app: App, listener: TcpListener) -> Result<Running, String> {
-    let listen = app.config.listen;
+pub fn start(app: App, found: Option<TcpListener>) -> Result<Running, String> {
+    let listener = found.map_or_else(|| listen(app.config.listen), Ok)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (workers, shows_site) = (app.config.workers, app.config.shows_site);
     let app = Arc::new(app);
@@ -200,7 +206,7 @@ pub fn start(app: App, listener: TcpListener) -> Result<Running, String> {
         .on_connect(move |io, extensions| connections.opened(io, extensions))
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(listener)
-        .map_err(|error| format!("{listen} can't be listened on: {error}"))?
+        .map_err(|error| format!("{address} can't be listened on: {error}"))?
         .run();
     Ok(Running { address, app, handle: server.handle(), server, jobs })
 }

@@ -51,6 +51,7 @@ fn default_related() -> u32 {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct RelatedArticles {
     /// The articles.
+    #[schema(max_items = 100)]
     pub items: Vec<ArticleSummary>,
     /// The limit that was applied; related articles are not walked page by page.
     pub page: page::Page,

@@ -92,9 +92,9 @@ async fn serve(mut config: Config, with_demo: bool) -> Result<(), String> {
     if with_demo {
         config.show_site();
     }
-    let listener = server::listen(&mut config)?;
+    let found = server::find_port(&mut config)?;
     let app = server::open(config, Clock::default())?;
-    let running = server::start(app, listener)?;
+    let running = server::start(app, found)?;
     let welcome = if with_demo { add_demo(&running.app).await? } else { None };
     greet(&running, welcome).await?;
     let handle = running.handle.clone();

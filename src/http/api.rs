@@ -241,9 +241,12 @@ impl Operations {
     /// The parts of the `OpenAPI` document that come from operations: paths and component schemas.
     ///
     /// # Panics
-    /// Where two different schemas have one name, a declaration is of another function than its handler, or a
-    /// handler lets unknown query parameters pass.
+    /// Where two different schemas have one name, a declaration is of another function than its handler, a
+    /// handler lets unknown query parameters pass, or what is deprecated is no operation.
     pub fn document(&self) -> (Map<String, Value>, Map<String, Value>) {
+        for (id, _) in &self.deprecated {
+            assert!(self.declared.iter().any(|operation| operation.id == *id), "{id} is no operation");
+        }
         let (mut paths, mut schemas) = (Map::new(), Map::new());
         for operation in &self.declared {
             let item = object(paths.entry(&operation.path).or_insert_with(|| json!({})));

@@ -7,6 +7,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, LINK};
 use serde_json::{Map, Value, json};
 
+use super::description::described_header;
 use crate::db::Timestamp;
 
 static DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
@@ -38,18 +39,21 @@ impl Deprecation {
     /// Says so in an operation of the document.
     pub(super) fn describe(self, operation: &mut Map<String, Value>) {
         operation.insert("deprecated".to_owned(), json!(true));
-        let text = |example: String, pattern: &str| json!({ "schema": { "type": "string", "maxLength": 29, "pattern": pattern }, "example": example });
+        let mut headers = vec![
+            (
+                "Deprecation",
+                "Since when the operation should not be used any more (RFC 9745); `Link` has the page that says what to use instead.",
+            ),
+            ("Link", "The page that says what to use instead, as `deprecation`."),
+        ];
+        headers.extend(self.sunset.map(|_| ("Sunset", "From when on the operation may be gone (RFC 8594).")));
         let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
         for response in responses.into_iter().flat_map(Map::values_mut) {
-            let mut deprecation = text(format!("@{}", self.since), "^@[0-9]+$");
-            deprecation["description"] = json!(
-                "Since when the operation should not be used any more (RFC 9745); `Link` has the page that says what to use instead."
-            );
-            response["headers"]["Deprecation"] = deprecation;
-            if let Some(at) = self.sunset {
-                let mut sunset = text(Timestamp::from_unix_millis(at * 1000).http_date(), "^[ -~]+ GMT$");
-                sunset["description"] = json!("From when on the operation may be gone (RFC 8594).");
-                response["headers"]["Sunset"] = sunset;
+            for (name, words) in &headers {
+                // A list has links of its own.
+                if response["headers"].get(name).is_none() {
+                    response["headers"][*name] = described_header(name, words, true);
+                }
             }
         }
     }
@@ -134,7 +138,18 @@ mod tests {
         let (paths, _) = operations().document();
         let (old, new) = (&paths["/api/v1/old"]["get"], &paths["/api/v1/new"]["get"]);
         assert_eq!((&old["deprecated"], new.get("deprecated")), (&json!(true), None));
-        assert!(old["responses"]["200"]["headers"]["Sunset"].is_object());
+        for (_, response) in old["responses"].as_object().unwrap() {
+            for name in ["Deprecation", "Link", "Sunset"] {
+                assert_eq!(response["headers"][name]["required"], true, "{name}");
+            }
+        }
         assert!(new["responses"]["200"]["headers"].get("Deprecation").is_none());
+    }
+
+    #[::core::prelude::v1::test]
+    #[should_panic(expected = "get_odl is no operation")]
+    fn what_is_deprecated_is_an_operation() {
+        let deprecation = Deprecation { since: 0, sunset: None, page: "/" };
+        operations().deprecated("get_odl", deprecation).document();
     }
 }

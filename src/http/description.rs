@@ -265,9 +265,10 @@ impl Description {
 const REPEATING: &str = "Makes it safe to send the request again: for 24 hours, the same key, address and body from the same caller are answered as they were first, and nothing is done twice. Another body with the key is a `422`; while the first still runs the repeat is a `409`, and so it is where the answer is not kept, since it holds a secret, is too large, is one of too many, or the caller has another role by now. What failed and changed nothing is not remembered; of one caller, the newest 100,000 requests are.";
 
 /// A response header, as far as its name says what it holds.
-fn described_header(name: &str, description: &str, required: bool) -> Value {
+/// A response header as the document describes it.
+pub(super) fn described_header(name: &str, description: &str, required: bool) -> Value {
     // A test finds the header of which nothing is known.
-    let (schema, example) = vocabulary::header(name).unwrap_or_default();
+    let (schema, example) = vocabulary::header(name, description).unwrap_or_default();
     json!({ "description": description, "required": required, "schema": schema, "example": example })
 }
 

@@ -24,8 +24,8 @@ use super::problem::{BAD_REQUEST, Occurrence, PROBLEM_JSON, Problem, kind_of_sta
 use super::request_id::{X_REQUEST_ID, request_id};
 
 /// The headers that a page of another origin may read.
-pub const EXPOSED_HEADERS: &str =
-    "etag, link, location, retry-after, ratelimit, ratelimit-policy, x-request-id, content-version";
+pub const EXPOSED_HEADERS: &str = "etag, link, location, retry-after, ratelimit, ratelimit-policy, x-request-id, \
+    content-version, deprecation, sunset";
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");

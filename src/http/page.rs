@@ -172,7 +172,7 @@ pub struct Page {
     #[schema(required)]
     pub next_cursor: Option<String>,
     /// The number of the page, from 1; null in a walk by cursor.
-    #[schema(required, minimum = 1)]
+    #[schema(required, minimum = 1, maximum = 1_000_000)]
     pub number: Option<u32>,
     /// How many items all pages have together; null in a walk by cursor.
     #[schema(required, minimum = 0)]

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
+use copydesk::config::Config;
+use copydesk::server;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use serde_json::{Value, json};
@@ -545,4 +547,17 @@ fn each_command_explains_itself_with_an_example() {
         let text = String::from_utf8(help.stdout).unwrap();
         assert!(text.contains("Example") && text.contains("COPYDESK_LISTEN"), "{command:?}: {text}");
     }
+}
+
+#[test]
+fn a_port_that_is_set_is_opened_when_the_program_can_answer_and_a_free_one_before() {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let config =
+        |listen: String| Config::load(move |name| (name == "COPYDESK_LISTEN").then(|| listen.clone())).unwrap();
+    let mut set = config(taken.to_string());
+    assert!(server::find_port(&mut set).unwrap().is_none());
+    let mut free = config("127.0.0.1:0".to_owned());
+    let found = server::find_port(&mut free).unwrap().unwrap();
+    assert_eq!(free.listen, found.local_addr().unwrap());
+    assert!(free.public_url.ends_with(&format!(":{}", free.listen.port())), "{}", free.public_url);
 }

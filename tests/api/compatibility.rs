@@ -51,6 +51,11 @@ fn texts(value: &Value) -> BTreeSet<String> {
     }
 }
 
+/// What alone a schema allows.
+fn values(schema: &Value) -> BTreeSet<String> {
+    if schema["const"].is_null() { texts(&schema["enum"]) } else { texts(&json!([schema["const"]])) }
+}
+
 /// What a value is where it refers to something, and the name of that.
 fn resolved<'v>(document: &'v Value, value: &'v Value) -> (&'v Value, String) {
     match value["$ref"].as_str() {
@@ -123,8 +128,9 @@ impl Comparison<'_> {
         }
         let (old, new) = (old.clone(), new.clone());
         let (narrow, wide) = if way == Way::Sent { (&new, &old) } else { (&old, &new) };
-        for keyword in ["type", "enum"] {
-            let (allowed, wanted) = (texts(&narrow[keyword]), texts(&wide[keyword]));
+        for (keyword, allowed, wanted) in
+            [("type", texts(&narrow["type"]), texts(&wide["type"])), ("enum", values(narrow), values(wide))]
+        {
             if !allowed.is_empty() && (wanted.is_empty() || !wanted.is_subset(&allowed)) {
                 self.found.push(format!("{place} has another {keyword}"));
             }
@@ -163,7 +169,7 @@ impl Comparison<'_> {
                 self.found.push(format!("{place} has a higher {keyword}"));
             }
         }
-        for keyword in ["pattern", "format", "const", "uniqueItems"] {
+        for keyword in ["pattern", "format", "uniqueItems"] {
             if new.get(keyword).is_some() && old.get(keyword) != new.get(keyword) {
                 self.found.push(format!("{place} has another {keyword}"));
             }
@@ -206,11 +212,24 @@ fn released() -> (String, Value) {
     (newest, serde_json::from_str(&text).unwrap())
 }
 
+/// What a changelog says of the time after a minor version.
+fn since<'c>(changelog: &'c str, version: &str) -> &'c str {
+    let heading = format!("\n## {version}.");
+    changelog.split_once(&heading).map_or(changelog, |(later, _)| later)
+}
+
+#[test]
+fn a_change_is_named_after_the_release_that_it_breaks() {
+    let changelog = "# Changelog\n\n## Unreleased\n\nnew\n\n## 0.2.1 (2027)\n\nmended\n\n## 0.2.0\n\nold\n\n## 0.1.0\n";
+    assert_eq!(since(changelog, "0.2"), "# Changelog\n\n## Unreleased\n\nnew\n");
+    assert_eq!(since(changelog, "0.3"), changelog);
+}
+
 #[test]
 fn what_breaks_clients_of_the_last_release_is_named_in_the_changelog() {
     let (name, old) = released();
     let new: Value = serde_json::from_str(&copydesk::server::openapi_json().unwrap()).unwrap();
-    let changelog = include_str!("../../CHANGELOG.md");
+    let changelog = since(include_str!("../../CHANGELOG.md"), name.trim_end_matches(".json"));
     let unnamed: Vec<_> =
         breaking_changes(&old, &new).into_iter().filter(|change| !changelog.contains(change.as_str())).collect();
     assert!(unnamed.is_empty(), "clients of openapi/{name} break, and CHANGELOG.md does not say: {unnamed:#?}");
@@ -262,6 +281,8 @@ fn what_breaks_a_client_is_found_and_what_does_not_is_not() {
         (&format!("{schema}/properties/id"), "type", json!(["string", "null"]), &["POST /x 200.id has another type"]),
         (&format!("{schema}/properties/kind"), "enum", json!(["a", "b", "c"]), &["POST /x 200.kind has another enum"]),
         (&format!("{schema}/properties/kind"), "enum", json!(["a"]), &[]),
+        (&format!("{schema}/properties/kind"), "const", json!("a"), &[]),
+        (&format!("{schema}/properties/kind"), "const", json!("c"), &["POST /x 200.kind has another enum"]),
         ("/components/schemas/Inner", "type", json!("object"), &[]),
         ("/components/schemas/Inner", "properties", json!({}), &["POST /x 200.inner.deep is gone"]),
     ];

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, mpsc};
@@ -168,12 +168,11 @@ impl TestServer {
     fn start_in_at(directory: TempDir, config: Config, clock: Clock) -> Self {
         watch_log();
         // The settings go on saying port 0, so that two servers that are compared give the same addresses.
-        let listener = TcpListener::bind(config.listen).unwrap();
         let app = server::open(config, clock).unwrap();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let running = server::start(app, listener).unwrap();
+                let running = server::start(app, None).unwrap();
                 sender.send((running.address, Arc::clone(&running.app), running.handle.clone())).unwrap();
                 running.serve().await.unwrap();
             });

@@ -640,6 +640,8 @@ fn a_page_of_any_origin_may_read_what_is_public() {
             "ratelimit-policy",
             "x-request-id",
             "content-version",
+            "deprecation",
+            "sunset",
         ] {
             assert!(exposed.split(',').any(|one| one.trim() == name), "{path}: {name} is not in {exposed}");
         }

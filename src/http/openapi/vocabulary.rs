@@ -40,6 +40,9 @@ const EXACT_INTEGER: i64 = (1 << 53) - 1;
 /// Lists that nothing bounds but how much there is; so many are never there.
 const LONGEST_LIST: u64 = 1_000_000;
 
+/// Who is sent elsewhere takes a query of 16 KiB along.
+const MOVED_LENGTH: u64 = 20_000;
+
 const TEXTS: Texts = &[
     (&["slug", "parent"], 120, Pattern(SLUG)),
     (&["title"], 300, Pattern(ONE_LINE)),
@@ -73,8 +76,9 @@ const TEXTS: Texts = &[
     (&["code"], 40, Pattern(WORD)),
     (&["kind"], 40, Pattern(WORD)),
     (&["action"], 60, Pattern(DOTTED_WORDS)),
-    (&["pointer", "conflicts[]"], 2000, Format("json-pointer")),
-    (&["version"], 40, Pattern("^[0-9A-Za-z.+-]+$")),
+    // A member of `extra` may have a name of 16 KiB, of which a pointer writes some characters as two.
+    (&["pointer", "conflicts[]"], 33_000, Format("json-pointer")),
+    (&["version"], 40, Pattern("^[0-9A-Za-z._+-]+$")),
     (&["external_id"], 255, Pattern(ONE_LINE)),
     (&["next_cursor"], 2000, Pattern(BASE64URL)),
     (&["access_token"], 4096, Pattern("^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$")),
@@ -99,10 +103,12 @@ const TEXTS: Texts = &[
 const LISTS: &[(&[&str], u64)] = &[
     (&["authors", "categories", "links", "fields", "spam_reasons"], 20),
     (&["tags"], 30),
-    (&["related", "changes"], 100),
+    (&["related"], 100),
     (&["citations", "urgent_phrases"], 200),
     (&["keys"], 100),
-    (&["warnings", "conflicts"], 1000),
+    (&["warnings"], 1000),
+    // `extra` has 16 KiB, and a member of it takes five bytes at least.
+    (&["changes", "conflicts"], 10_000),
     // A heading takes two characters of a body.
     (&["sections", "table_of_contents"], 1 << 19),
     (&["words"], 1 << 21),
@@ -112,11 +118,16 @@ const LISTS: &[(&[&str], u64)] = &[
 const NUMBERS: &[(&str, i64)] =
     &[("reading_minutes", 10_000), ("word_count", 1 << 20), ("expires_in", 900), ("position", 1_000_000), ("level", 6)];
 
-/// A response header: its schema, and an example.
-pub fn header(name: &str) -> Option<(Value, Value)> {
+/// A response header: its schema, and an example. What it is said to hold decides where it holds different things.
+pub fn header(name: &str, description: &str) -> Option<(Value, Value)> {
+    if let Some(word) = description.strip_prefix("Always `").and_then(|rest| rest.split('`').next()) {
+        return Some((json!({ "type": "string", "const": word }), json!(word)));
+    }
+    let says = |words: &str| description.contains(words);
     let (most, holds, example) = match name {
         "Cache-Control" => (200, Pattern("^[a-z0-9=, -]+$"), "public, max-age=0, must-revalidate"),
         "Retry-After" => (10, Pattern("^[0-9]+$"), "60"),
+        "ETag" if says("Made from the bytes") => (100, Pattern(ENTITY_TAG), "\"sx8aUv0PBuPOhwXq5CuK\""),
         "ETag" => (100, Pattern(ENTITY_TAG), "\"v3\""),
         "Last-Modified" => (29, Format("http-date"), "Mon, 23 Nov 2026 09:30:00 GMT"),
         "Content-Version" => (19, Pattern("^[0-9]+$"), "42"),
@@ -126,22 +137,32 @@ pub fn header(name: &str) -> Option<(Value, Value)> {
         }
         "Link" => (
             100_000,
-            Pattern("^<[^>]*>; rel=\"[a-z]+\"(, <[^>]*>; rel=\"[a-z]+\")*$"),
+            Pattern("^<[^>]*>; rel=\"[a-z]+\"(; type=\"[a-z/]+\")?(, <[^>]*>; rel=\"[a-z]+\"(; type=\"[a-z/]+\")?)*$"),
             "</api/v1/articles?limit=20>; rel=\"first\"",
         ),
-        "Location" => (4000, Format("uri-reference"), "/api/v1/articles/first-steps"),
+        "Location" => (MOVED_LENGTH, Format("uri-reference"), location(description)),
+        "Deprecation" => (20, Pattern("^@[0-9]+$"), "@1800000000"),
+        "Sunset" => (29, Format("http-date"), "Tue, 28 Dec 2027 13:20:00 GMT"),
         "RateLimit" => (100, Pattern("^\"[a-z-]+\";r=[0-9]+;t=[0-9]+$"), "\"contact\";r=29;t=60"),
         "RateLimit-Policy" => (100, Pattern("^\"[a-z-]+\";q=[0-9]+;w=[0-9]+$"), "\"contact\";q=30;w=60"),
         "WWW-Authenticate" => (100, Pattern("^Bearer"), "Bearer"),
-        "X-Robots-Tag" => (20, Pattern("^[a-z, ]+$"), "noindex"),
         "X-Request-Id" => (64, Pattern("^[A-Za-z0-9._-]+$"), "9395f2a4087944c60000000000000000"),
-        "Referrer-Policy" => (20, Always("no-referrer"), "no-referrer"),
         _ => return None,
     };
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("string"));
     restrict(&mut schema, most, &holds);
     Some((Value::Object(schema), json!(example)))
+}
+
+fn location(description: &str) -> &'static str {
+    if description.contains("present address") {
+        "/api/v1/articles/first-steps"
+    } else if description.contains("redirect_to") {
+        "https://www.example.org/thank-you"
+    } else {
+        "/api/v1/manage/articles/01a22b77-c800-7000-8000-000000000001"
+    }
 }
 
 /// What `text/plain`, `text/csv` and the like hold.
