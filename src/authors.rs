@@ -82,7 +82,7 @@ pub(crate) struct Author {
     pub name: String,
     /// Degrees and titles, as they follow the name; null where there are none.
     pub credentials: Option<String>,
-    /// Who the author is, in Markdown.
+    /// Who the author is, in Markdown as it was written. It may hold HTML that is not safe: `bio_html` is.
     pub bio_markdown: String,
     /// The same as sanitised HTML.
     pub bio_html: String,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::db::{Conn, Id, Timestamp, Tx, among};
 use crate::http::problem::SLUG_TAKEN;
+use crate::http::schema::SLUG;
 use crate::http::{PathParameter, Problem};
 use crate::schema::{former_slugs, replaced_ids};
 use crate::text;
@@ -19,14 +20,11 @@ use crate::text;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slug(pub String);
 
-/// What a slug must look like in a body.
-pub(crate) const PATTERN: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
-
 impl PathParameter for Slug {
     const DESCRIPTION: &'static str = "The slug of the resource; a former one leads to the present one.";
 
     fn schema() -> Value {
-        json!({ "type": "string", "pattern": PATTERN, "maxLength": 120, "example": "first-steps" })
+        json!({ "type": "string", "pattern": SLUG, "maxLength": 120, "example": "first-steps" })
     }
 
     fn parse(text: &str) -> Option<Self> {

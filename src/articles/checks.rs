@@ -65,7 +65,7 @@ pub(super) struct CheckArticle {
 
 /// Check an article
 ///
-/// What should be looked at before it is published (missing alt texts, headings that skip a level, empty and broken
+/// What should be looked at before it is published (no text, no author, missing alt texts, headings that skip a level, empty and broken
 /// links, links to what is not public, what is too long for search engines, an overdue review), and what links to it.
 /// Contributors and authors reach their own articles, editors and admins all.
 #[utoipa::path(get, path = "/api/v1/manage/articles/{id}/checks", tag = "Articles")]
@@ -178,6 +178,12 @@ fn of_content(
 ) -> Vec<(Check, String, String)> {
     let body = || "/body_markdown".to_owned();
     let mut found = Vec::new();
+    if content.body_markdown.trim().is_empty() {
+        found.push((Check::NoText, body(), "The article has no text.".to_owned()));
+    }
+    if content.authors.is_empty() {
+        found.push((Check::NoAuthor, "/authors".to_owned(), "The article names no author.".to_owned()));
+    }
     for fault in content.publication_faults() {
         found.push((Check::MissingAlt, fault.pointer.unwrap_or_default(), fault.message));
     }
@@ -259,7 +265,11 @@ mod tests {
         let body_markdown = "## One\n\n### Deeper\n\n## Two\n\n![A boat](/a.png) [words](/x)".to_owned();
         let reviewed_at = Some(Timestamp::from_unix_millis(999_000_000_000));
         let title = "A title of a usual length".to_owned();
-        assert_eq!(checked(&Content { title, body_markdown, reviewed_at, ..Content::default() }), []);
+        let authors = vec!["maya".to_owned()];
+        assert_eq!(checked(&Content { title, body_markdown, reviewed_at, authors, ..Content::default() }), []);
+        let empty = checked(&Content { body_markdown: " \n".to_owned(), ..Content::default() });
+        let expected = [(Check::NoText, "/body_markdown".to_owned()), (Check::NoAuthor, "/authors".to_owned())];
+        assert_eq!(empty, expected);
     }
 
     #[test]
@@ -273,6 +283,7 @@ mod tests {
         content.seo.description = Some("x".repeat(161));
         let body = "/body_markdown".to_owned();
         let expected = [
+            (Check::NoAuthor, "/authors".to_owned()),
             (Check::MissingAlt, body.clone()),
             (Check::HeadingSkip, body.clone()),
             (Check::HeadingSkip, body.clone()),

@@ -168,7 +168,7 @@ pub(crate) struct Article {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
     pub body_html: Option<Raw<String>>,
-    /// The text as it was written, links by identity filled in.
+    /// The text as it was written, links by identity filled in. It may hold HTML that is not safe: `body_html` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
     pub body_markdown: Option<Raw<String>>,

@@ -280,7 +280,7 @@ pub(super) fn published_parts(mut content: Content, rendered: Rendered) -> (Publ
         citations: std::mem::take(&mut content.citations),
         extra: std::mem::take(&mut content.extra),
     };
-    let made = || excerpt(&rendered.text, EXCERPT_CHARS);
+    let made = || excerpt(&rendered.lead, EXCERPT_CHARS);
     let excerpt = content.excerpt.clone().filter(|text| !text.trim().is_empty()).unwrap_or_else(made);
     (PublishedSummary { content, excerpt, word_count: rendered.word_count }, body)
 }

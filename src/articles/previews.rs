@@ -139,7 +139,7 @@ pub(super) struct NewPreviewLink {
     /// The link.
     #[serde(flatten)]
     link: PreviewLink,
-    /// The token, shown this once.
+    /// The token, shown this once. With `validate_only` it is an example that opens nothing.
     token: String,
     /// Where the API shows the preview.
     #[schema(

@@ -71,7 +71,7 @@ pub(super) async fn render_text(
     Ok(Managed::new(Rendering {
         body_html,
         table_of_contents: rendered.table_of_contents,
-        excerpt: excerpt(&rendered.text, EXCERPT_CHARS),
+        excerpt: excerpt(&rendered.lead, EXCERPT_CHARS),
         word_count: rendered.word_count,
         reading_minutes: reading_minutes(rendered.word_count),
         warnings,

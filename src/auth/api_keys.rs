@@ -94,7 +94,8 @@ pub(crate) struct NewApiKey {
     /// What is kept of it.
     #[serde(flatten)]
     api_key: ApiKey,
-    /// The key: send it as `Authorization: Bearer <key>`. It is shown this once.
+    /// The key: send it as `Authorization: Bearer <key>`. It is shown this once. With
+    /// `validate_only` it is an example that opens nothing.
     #[schema(example = "cdk_0Yh3kQ8vZr5TnW1xJ7bLcD2mFgH4pSaUeR6tXyBqva1b2c", pattern = "^cdk_[0-9A-Za-z]{46}$")]
     key: String,
 }

@@ -79,7 +79,8 @@ async fn next_pair(app: &Data<App>, refresh: Refresh, now: Timestamp) -> Result<
         Found::Present(sign_in) => Ok(*sign_in),
         Found::Spent | Found::Unknown => {
             app.anonymous.note("sign_in.refuse_refresh", SubjectKind::SignIn, now);
-            Err(unauthenticated(true))
+            let detail = "The refresh token is not valid, or was used before, which ends its sign-in; sign in again.";
+            Err(unauthenticated(true).saying(detail))
         }
     }
 }

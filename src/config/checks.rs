@@ -27,6 +27,10 @@ macro_rules! checks {
 }
 
 checks! {
+    /// There is nothing to read.
+    NoText "no_text";
+    /// Nobody stands for it.
+    NoAuthor "no_author";
     /// An image says nothing to who can't see it.
     MissingAlt "missing_alt";
     /// A heading skips a level.

@@ -225,7 +225,7 @@ pub static SETTINGS: &[Setting] = &[
         flag: "blocking-checks",
         help: "The quality checks that keep an article from being published; the others only tell",
         default: "none",
-        allowed: "checks separated by commas: missing_alt, heading_skip, empty_link, long_seo_title, long_seo_description, broken_link, link_to_not_public, overdue_review",
+        allowed: "checks separated by commas: no_text, no_author, missing_alt, heading_skip, empty_link, long_seo_title, long_seo_description, broken_link, link_to_not_public, overdue_review",
         secret: false,
     },
     Setting {

@@ -253,6 +253,10 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
             ("blank", "The text must not be blank nor hold control characters but tabs and line ends.".to_owned())
         }
         K::PropertyNames { .. } => ("name", "The object has a member whose name is too long, or is none.".to_owned()),
+        K::Pattern { pattern } if pattern == SLUG => (
+            "pattern",
+            "The text must be of lower-case letters a to z and digits, with single hyphens between.".to_owned(),
+        ),
         K::Pattern { pattern } => ("pattern", format!("The text must match the pattern {pattern}")),
         K::Format { format } => ("format", format!("The text must be a valid {format}.")),
         K::Enum { options } => ("not_allowed", format!("The value must be one of {options}.")),
@@ -269,6 +273,8 @@ pub const LINES_NOT_BLANK: &str =
     r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*[^\s\x00-\x1F\x7F][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$";
 /// One line, maybe empty: no control characters.
 pub const ONE_LINE: &str = r"^[^\x00-\x1F\x7F]*$";
+/// What a slug looks like.
+pub const SLUG: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
 
 fn type_names(kind: &jsonschema::error::TypeKind) -> String {
     use jsonschema::error::TypeKind;

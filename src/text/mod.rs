@@ -64,6 +64,8 @@ pub struct Rendered {
     pub table_of_contents: Vec<TableOfContentsEntry>,
     /// Plain text; blocks are separated by one newline.
     pub text: String,
+    /// The beginning of `text` without its headings, of which an excerpt is made.
+    pub lead: String,
     /// Words of `text`; Chinese and Japanese characters count one each.
     pub word_count: u32,
     /// Articles linked to, each once, in order of first mention.
@@ -128,6 +130,7 @@ pub fn render(markdown: &str) -> Rendered {
         sections: outline.sections,
         table_of_contents: outline.table_of_contents,
         text: outline.text,
+        lead: outline.lead,
         linked_articles: outline.linked_articles,
         removed: removals.into_list(),
     }

@@ -6,6 +6,7 @@
 //! places that refer to it), and no heading gets a name of that form.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use uuid::Uuid;
 
@@ -22,8 +23,12 @@ pub(super) struct Outline {
     pub(super) sections: Vec<Section>,
     pub(super) table_of_contents: Vec<TableOfContentsEntry>,
     pub(super) text: String,
+    pub(super) lead: String,
     pub(super) linked_articles: Vec<Uuid>,
 }
+
+/// How many bytes of the text an excerpt may be made of.
+const LEAD_BYTES: usize = 4096;
 
 /// A heading that stands in no other element.
 struct TopHeading {
@@ -39,6 +44,8 @@ struct OpenHeading {
     name: String,
     text: TextBuilder,
     is_top_level: bool,
+    /// Where its line begins in the text.
+    line: usize,
 }
 
 #[derive(Default)]
@@ -46,6 +53,8 @@ struct Walk {
     html: String,
     depth: usize,
     text: TextBuilder,
+    /// Where headings stand in the beginning of the text.
+    heading_lines: Vec<Range<usize>>,
     headings: Vec<TopHeading>,
     open_heading: Option<OpenHeading>,
     /// Depth of the footnote link being read: its number or arrow is no text.
@@ -70,13 +79,26 @@ pub(super) fn outline(clean_html: &str) -> Outline {
         }
     }
     let sections = sections(&walk.html, &walk.headings);
+    let text = walk.text.finish();
     Outline {
         sections,
         table_of_contents: table_of_contents(walk.headings),
-        text: walk.text.finish(),
+        lead: lead(&text, &walk.heading_lines),
+        text,
         linked_articles: walk.linked_articles,
         html: walk.html,
     }
+}
+
+/// The beginning of a text, without its headings where there is anything else.
+fn lead(text: &str, headings: &[Range<usize>]) -> String {
+    let end = text.floor_char_boundary(LEAD_BYTES);
+    let (mut lead, mut from) = (String::new(), 0);
+    for heading in headings.iter().chain([&(end..end)]) {
+        lead.push_str(&text[from..heading.start.clamp(from, end)]);
+        from = heading.end.clamp(from, end);
+    }
+    if lead.trim().is_empty() { text[..end].to_owned() } else { lead }
 }
 
 impl Walk {
@@ -106,6 +128,7 @@ impl Walk {
                 name: name.to_owned(),
                 text: TextBuilder::default(),
                 is_top_level: self.depth == 0,
+                line: self.text.len(),
             });
         }
         if let Some(mark) = scan::attribute(attributes, FOOTNOTE_MARK) {
@@ -200,6 +223,9 @@ impl Walk {
     }
 
     fn finish_heading(&mut self, heading: OpenHeading) {
+        if heading.line < LEAD_BYTES {
+            self.heading_lines.push(heading.line..self.text.len());
+        }
         let text = heading.text.finish();
         let id = self.unused_id(&text);
         // "<h" and the level's digit.

@@ -12,6 +12,11 @@ pub(super) struct TextBuilder {
 }
 
 impl TextBuilder {
+    /// How many bytes it has by now.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Ends the line, if one was begun.
     pub(super) fn end_block(&mut self) {
         let kept = self.text.trim_end().len();

@@ -9,6 +9,7 @@ use super::{FormContent, FormField, store};
 use crate::cdn::keys::Set;
 use crate::contact::form_tokens;
 use crate::db::Timestamp;
+use crate::http::schema::SLUG;
 use crate::http::{Delivered, Managed, NoParameters, Operations, Path, PathParameter, Problem, Query};
 use crate::state::App;
 use crate::text::canonical_language;
@@ -69,7 +70,7 @@ impl PathParameter for FormName {
     const DESCRIPTION: &'static str = "The name of the form.";
 
     fn schema() -> Value {
-        json!({ "type": "string", "maxLength": 60, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "example": "default" })
+        json!({ "type": "string", "maxLength": 60, "pattern": SLUG, "example": "default" })
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::schema::{LINES, ONE_LINE};
+use crate::http::schema::{LINES, ONE_LINE, SLUG};
 
 /// What a text holds.
 enum Holds {
@@ -25,7 +25,6 @@ use Holds::{Always, Format, OneOf, Pattern};
 /// Names of members, the most characters of their text, and what it holds.
 type Texts = &'static [(&'static [&'static str], u64, Holds)];
 
-const SLUG: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
 const LANGUAGE: &str = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$";
 const WORD: &str = "^[a-z_]+$";
 const DOTTED_WORDS: &str = "^[a-z_]+\\.[a-z_]+$";

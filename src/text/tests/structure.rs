@@ -84,6 +84,18 @@ fn plain_text_has_one_line_for_each_block() {
 }
 
 #[test]
+fn an_excerpt_is_made_of_what_is_not_a_heading_where_there_is_anything_else() {
+    let lead = |markdown: &str| check(markdown).lead.replace('\n', "|");
+    assert_eq!(lead("## Evening tea\n\nPut the kettle on.\n\n### Then\n\nSit *down*."), "Put the kettle on.|Sit down.");
+    assert_eq!(lead("> ## Quoted\n\nWords.\n\n## Last"), "Words.|");
+    assert_eq!(lead("# Only\n\n## Headings"), "Only|Headings");
+    assert_eq!(lead(""), "");
+    let long = format!("{}\n\n## Late\n\nend", "ä ".repeat(3000));
+    assert_eq!(check(&long).lead.len(), 4095, "whole characters of it");
+    assert!(!lead(&format!("{}\n\n## {}", "a ".repeat(2040), "b".repeat(5000))).contains('b'));
+}
+
+#[test]
 fn article_links_are_kept_in_their_normal_form() {
     let upper = ID.to_uppercase();
     let markdown = format!(
