@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -48,40 +48,14 @@ impl Body for Bulk {}
 #[serde(transparent)]
 struct BulkOperation(Operation);
 
-/// The schemas of the operations by name, each closed: unknown members are faults.
-fn kinds() -> Vec<(String, Value)> {
-    let mut schema = serde_json::to_value(Operation::schema()).unwrap_or_default();
-    let kinds = schema["oneOf"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    let named = kinds.into_iter().map(|mut kind| {
-        kind["additionalProperties"] = json!(false);
-        kind["properties"]["op"]["description"] = json!("Which operation it is.");
-        (format!("Bulk{}", capitalised(tag(&kind))), kind)
-    });
-    named.collect()
-}
-
-/// The word by which an operation is known.
-fn tag(kind: &Value) -> &str {
-    kind["properties"]["op"]["enum"][0].as_str().unwrap_or_default()
-}
-
-fn capitalised(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
-}
-
 impl PartialSchema for BulkOperation {
+    /// Each operation is closed: unknown members are faults.
     fn schema() -> RefOr<Schema> {
-        let references: Vec<(String, String)> =
-            kinds().iter().map(|(name, kind)| (tag(kind).to_owned(), format!("#/components/schemas/{name}"))).collect();
-        let choices: Vec<Value> = references.iter().map(|(_, reference)| json!({ "$ref": reference })).collect();
-        let mapping: serde_json::Map<String, Value> =
-            references.into_iter().map(|(tag, reference)| (tag, json!(reference))).collect();
-        let schema = json!({
-            "description": "One of many operations; each does what its own address does.",
-            "oneOf": choices,
-            "discriminator": { "propertyName": "op", "mapping": mapping },
-        });
+        let mut schema = serde_json::to_value(Operation::schema()).unwrap_or_default();
+        schema["description"] = json!("One of many operations; each does what its own address does.");
+        for kind in schema["oneOf"].as_array_mut().into_iter().flatten() {
+            kind["additionalProperties"] = json!(false);
+        }
         serde_json::from_value(schema).unwrap_or_else(|_| Operation::schema())
     }
 }
@@ -89,8 +63,6 @@ impl PartialSchema for BulkOperation {
 impl ToSchema for BulkOperation {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Operation::schemas(schemas);
-        let kinds = kinds().into_iter();
-        schemas.extend(kinds.filter_map(|(name, kind)| Some((name, serde_json::from_value(kind).ok()?))));
     }
 }
 
@@ -139,7 +111,6 @@ enum Operation {
         unpublish_at: Option<Timestamp>,
         /// What is to happen to a schedule that stands.
         #[serde(default)]
-        #[schema(inline)]
         schedule: Option<ScheduleChoice>,
     },
     /// Withdraws an article.

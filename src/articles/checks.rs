@@ -266,7 +266,7 @@ mod tests {
         let reviewed_at = Some(Timestamp::from_unix_millis(999_000_000_000));
         let title = "A title of a usual length".to_owned();
         let authors = vec!["maya".to_owned()];
-        assert_eq!(checked(&Content { title, body_markdown, reviewed_at, authors, ..Content::default() }), []);
+        assert_eq!(checked(&Content { title, body_markdown, authors, reviewed_at, ..Content::default() }), []);
         let empty = checked(&Content { body_markdown: " \n".to_owned(), ..Content::default() });
         let expected = [(Check::NoText, "/body_markdown".to_owned()), (Check::NoAuthor, "/authors".to_owned())];
         assert_eq!(empty, expected);

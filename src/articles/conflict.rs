@@ -92,7 +92,7 @@ fn last_change(conn: &mut Conn, id: ArticleId) -> Result<Option<(Timestamp, Opti
 }
 
 async fn told(app: &App, meeting: Meeting) -> Result<Problem, Problem> {
-    let changed = "The article was changed since you read it: `changed_by` says by whom, `changes` what.";
+    let past = "The article was changed since you read it: `changed_by` says by whom, `changes` what.";
     let next = match meeting.base {
         Some((_, Some(_))) => {
             "Where `merged` is not null, it is both edits in one: send that with the present `ETag`. Otherwise decide \
@@ -100,7 +100,7 @@ async fn told(app: &App, meeting: Meeting) -> Result<Problem, Problem> {
         }
         _ => "Look at it as it is now, and send its `ETag` where your request shall be done all the same.",
     };
-    let detail = format!("{changed} {next}");
+    let detail = format!("{past} {next}");
     let mut problem =
         Problem::new(&PRECONDITION_FAILED, detail).with_header(ETAG, &version_tag(meeting.row.row_version));
     if let Some((at, by)) = meeting.changed {

@@ -47,7 +47,6 @@ pub(super) struct Correct {
     set: ArticleChanges,
     /// What is to happen to a schedule that stands; needed where another revision is to come out.
     #[serde(default)]
-    #[schema(inline)]
     schedule: Option<ScheduleChoice>,
 }
 

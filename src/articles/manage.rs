@@ -60,7 +60,6 @@ pub(super) struct Publish {
     unpublish_at: Option<Timestamp>,
     /// What is to happen to a schedule that stands; needed where that is for another revision.
     #[serde(default)]
-    #[schema(inline)]
     schedule: Option<ScheduleChoice>,
 }
 

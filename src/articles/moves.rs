@@ -37,6 +37,7 @@ impl Body for Submit {}
 /// What should be done before the article is submitted again.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReturnNote)]
 pub(super) struct Return {
     /// Plain text, which may have several lines.
     #[schema(

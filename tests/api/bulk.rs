@@ -205,7 +205,7 @@ fn a_text_is_rendered_without_being_saved() {
     assert_eq!(rendered["table_of_contents"][0]["text"], "Begin");
     assert_eq!(rendered["warnings"][0]["pointer"], "/body_markdown");
     assert_eq!((&rendered["reading_minutes"], &rendered["word_count"]), (&json!(1), &json!(3)));
-    assert_eq!(rendered["excerpt"], "Begin See this.");
+    assert_eq!(rendered["excerpt"], "See this.");
     assert!(titles(&author).is_empty());
     author.post("/api/v1/manage/render", &json!({})).refused(422, "invalid-body").fault("/body_markdown");
     let large = json!({ "body_markdown": "ü".repeat(600_000) });

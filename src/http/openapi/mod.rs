@@ -5,6 +5,7 @@
 
 pub mod examples;
 pub mod links;
+mod named;
 pub mod vocabulary;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ pub struct Info {
 pub fn document(operations: &Operations, info: &Info) -> Value {
     let (mut paths, mut schemas) = operations.document();
     add_problem(&mut schemas);
+    named::name_variants(&mut schemas);
     flatten_all(&mut schemas);
     let answers = reachable_from_answers(&paths, &schemas);
     for name in answers {
@@ -46,6 +48,7 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
     schemas.sort_keys();
     drop_unused(&paths, &mut schemas);
     paths.sort_keys();
+    named::refer_to_enumerations(&mut paths, &schemas);
     let headers = shared_headers(&mut paths);
     // A test finds a file that can't be read: nothing has a link or an example then.
     links::add(&mut paths, &links::read(info.links).unwrap_or_default());
@@ -137,13 +140,8 @@ fn gone_members() -> Value {
     json!({
         "withdrawn_at": { "type": "string", "format": "date-time", "description": "Since when it is not public any more." },
         "successor": {
-            "type": ["object", "null"],
+            "oneOf": [{ "$ref": "#/components/schemas/Successor" }, { "type": "null" }],
             "description": "Where to go instead; null where there is no such place.",
-            "required": ["slug", "url"],
-            "properties": {
-                "slug": { "type": "string", "description": "The slug of the article that takes the place." },
-                "url": { "type": "string", "description": "Its page on the public site." },
-            },
         },
     })
 }
@@ -159,13 +157,8 @@ fn precondition_failed_members() -> Value {
     json!({
         "changed_at": { "type": ["string", "null"], "format": "date-time", "description": "When the resource was last changed; null where that is not known." },
         "changed_by": {
-            "type": ["object", "null"],
+            "oneOf": [{ "$ref": "#/components/schemas/Person" }, { "type": "null" }],
             "description": "Who changed it last; null where that is not known, or it was the program itself.",
-            "required": ["id", "name"],
-            "properties": {
-                "id": { "type": "string", "format": "uuid", "description": "The id of the account or API key." },
-                "name": { "type": "string", "description": "Its name." },
-            },
         },
         "changes": {
             "type": ["array", "null"],

@@ -1,0 +1,87 @@
+//! Gives names to parts of schemas, so that generated clients have one type for what is one thing.
+
+use serde_json::{Map, Value, json};
+
+/// Makes components of the variants of an enumeration with data, told apart by a member that always holds the same word.
+pub(super) fn name_variants(schemas: &mut Map<String, Value>) {
+    let mut parts = Map::new();
+    for (name, schema) in schemas.iter_mut() {
+        let Some((member, words)) = tags(schema) else { continue };
+        let mut mapping = Map::new();
+        let variants = schema["oneOf"].as_array_mut().into_iter().flatten();
+        for (variant, word) in variants.zip(words) {
+            let part = format!("{name}{}", capitalised(&word));
+            let reference = format!("#/components/schemas/{part}");
+            variant["properties"][&member]["description"] = json!("Which of the possibilities it is.");
+            let described = std::mem::replace(variant, json!({ "$ref": reference }));
+            parts.insert(part, described);
+            mapping.insert(word, json!(reference));
+        }
+        schema["discriminator"] = json!({ "propertyName": member, "mapping": mapping });
+    }
+    schemas.extend(parts);
+}
+
+/// The member that tells variants apart, and the word that each has there.
+fn tags(schema: &Value) -> Option<(String, Vec<String>)> {
+    let variants = schema["oneOf"].as_array()?;
+    let member = variants.first()?["properties"].as_object()?.iter().find(|(_, of)| only_word(of).is_some())?.0;
+    let words = variants.iter().map(|variant| only_word(&variant["properties"][member]).map(str::to_owned));
+    Some((member.clone(), words.collect::<Option<_>>()?))
+}
+
+fn only_word(schema: &Value) -> Option<&str> {
+    match schema["enum"].as_array()?.as_slice() {
+        [word] => word.as_str(),
+        _ => None,
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
+/// Refers to a component where a parameter repeats the words of one.
+pub(super) fn refer_to_enumerations(paths: &mut Map<String, Value>, schemas: &Map<String, Value>) {
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    let parameters = operations.filter_map(|operation| operation.get_mut("parameters")?.as_array_mut()).flatten();
+    for schema in parameters.filter_map(|parameter| parameter.get_mut("schema")) {
+        let words = if schema["items"].is_object() { &mut schema["items"] } else { schema };
+        let known = schemas.iter().find(|(_, known)| known["enum"].is_array() && known["enum"] == words["enum"]);
+        if let Some((name, _)) = known {
+            *words = json!({ "$ref": format!("#/components/schemas/{name}") });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_are_named_after_their_word() {
+        let variant = |word: &str| json!({ "properties": { "kind": { "enum": [word] } } });
+        let choice = json!({ "oneOf": [variant("article"), variant("author")] });
+        let either = json!({ "oneOf": [{ "$ref": "#/components/schemas/Found" }, { "type": "null" }] });
+        let mut schemas = Map::from_iter([("Found".to_owned(), choice), ("Either".to_owned(), either.clone())]);
+        name_variants(&mut schemas);
+        assert_eq!(schemas["Found"]["oneOf"][1]["$ref"], "#/components/schemas/FoundAuthor");
+        assert_eq!(schemas["Found"]["discriminator"]["mapping"]["article"], "#/components/schemas/FoundArticle");
+        assert_eq!(schemas["FoundArticle"]["properties"]["kind"]["enum"], json!(["article"]));
+        assert_eq!(schemas["Either"], either);
+    }
+
+    #[test]
+    fn words_that_are_a_component_are_referred_to() {
+        let schemas = Map::from_iter([("Role".to_owned(), json!({ "type": "string", "enum": ["a", "b"] }))]);
+        let list = |words: &[&str]| json!({ "schema": { "type": "array", "items": { "enum": words } } });
+        let parameters = json!([list(&["a", "b"]), list(&["a"]), { "schema": { "enum": ["a", "b"] } }]);
+        let mut paths = Map::from_iter([("/x".to_owned(), json!({ "get": { "parameters": parameters } }))]);
+        refer_to_enumerations(&mut paths, &schemas);
+        let role = json!({ "$ref": "#/components/schemas/Role" });
+        let parameters = &paths["/x"]["get"]["parameters"];
+        assert_eq!((&parameters[0]["schema"]["items"], &parameters[2]["schema"]), (&role, &role));
+        assert_eq!(parameters[1], list(&["a"]));
+    }
+}
