@@ -21,8 +21,10 @@ import sys
 import tempfile
 import time
 
+from program import Program
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PASSWORD = "harbour lantern quietly mended"
+EDITOR, PASSWORD = "editor@example.org", "harbour lantern quietly mended"
 ARTICLES = "/api/v1/manage/articles"
 EDITS = 20
 # In seconds.
@@ -70,15 +72,12 @@ class Site:
     """The two programs, and an editor."""
 
     def __init__(self, program, work):
-        self.origin, self.front = free_port(), free_port()
-        data = ["--data-dir", os.path.join(work, "data")]
-        subprocess.run([program, "user", "create", "--email", "editor@example.org", "--name", "Editor",
-                        "--role", "editor", "--password-stdin",
-                        *data], input=PASSWORD + "\n", text=True, check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        start([program, "serve", "--listen", f"127.0.0.1:{self.origin}", "--cdn", "varnish",
-               "--cdn-purge-url", f"http://127.0.0.1:{self.front}", *data])
-        until("copydesk serves", lambda: ask(self.origin, "GET", "/healthz")[0] == 200)
+        self.front = free_port()
+        self.program = Program(program, work, "--cdn", "varnish", "--cdn-purge-url", f"http://127.0.0.1:{self.front}")
+        atexit.register(self.program.stop)
+        self.program.make_account("editor", EDITOR, PASSWORD)
+        self.token = self.program.sign_in(EDITOR, PASSWORD)
+        self.origin = int(self.program.base.rsplit(":", 1)[1])
         configuration = (ROOT / "examples" / "varnish.vcl").read_text(encoding="utf-8")
         file = os.path.join(work, "varnish.vcl")
         with open(file, "w", encoding="utf-8") as out:
@@ -86,8 +85,6 @@ class Site:
         start(["varnishd", "-F", "-f", file, "-a", f"127.0.0.1:{self.front}", "-n", os.path.join(work, "varnish"),
                "-s", "malloc,64m"])
         until("Varnish serves", lambda: ask(self.front, "GET", "/healthz")[0] == 200)
-        login = {"email": "editor@example.org", "password": PASSWORD}
-        self.token = json.loads(ask(self.origin, "POST", "/api/v1/auth/login", login)[2])["access_token"]
 
     def manage(self, method, path, body, headers=None):
         status, _, text = ask(self.origin, method, path, body, self.token, headers)

@@ -20,7 +20,7 @@ use super::api::Input;
 use super::description::Description;
 use super::page::Paging;
 use super::problem::{Fault, Problem};
-use super::schema::{self, Checker};
+use super::schema::{self, Checker, has_type};
 
 /// The longest query that is looked at, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
@@ -261,14 +261,6 @@ fn unknown(name: &str, names: &[String]) -> String {
 pub(super) fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
-}
-
-fn has_type(schema: &Value, wanted: &str) -> bool {
-    match schema.get("type") {
-        Some(Value::String(one)) => one == wanted,
-        Some(Value::Array(many)) => many.iter().any(|one| one == wanted),
-        _ => false,
-    }
 }
 
 fn is_list(schema: &Value) -> bool {

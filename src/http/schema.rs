@@ -227,6 +227,15 @@ fn wanted_types(branches: &[Vec<ValidationError<'_>>]) -> String {
     format!("The value must be of type {}.", kinds.collect::<Vec<_>>().join(" or "))
 }
 
+/// Whether a schema allows values of a type.
+pub(super) fn has_type(schema: &Value, wanted: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::String(one)) => one == wanted,
+        Some(Value::Array(many)) => many.iter().any(|one| one == wanted),
+        _ => false,
+    }
+}
+
 fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
     use ValidationErrorKind as K;
     match kind {

@@ -131,7 +131,7 @@ impl Contract {
         let empty = Map::new();
         let headers = declared.get("headers").and_then(Value::as_object).unwrap_or(&empty);
         for (name, header) in headers {
-            let header = header["$ref"].as_str().and_then(|at| self.document.pointer(&at[1..])).unwrap_or(header);
+            let header = self.resolved(header);
             match response.find_header(name) {
                 Some(value) => {
                     let validator = self.validator(&format!("{name} {header}"), &header["schema"]);
@@ -147,6 +147,11 @@ impl Contract {
             let known = headers.keys().any(|header| header.eq_ignore_ascii_case(name));
             assert!(known || !response.headers.contains_key(name), "the header {name} is not declared: {shown}");
         }
+    }
+
+    /// What a part of the document is, where it refers to another.
+    pub(crate) fn resolved<'d>(&'d self, part: &'d Value) -> &'d Value {
+        part["$ref"].as_str().and_then(|at| self.document.pointer(&at[1..])).unwrap_or(part)
     }
 
     fn validator(&self, id: &str, schema: &Value) -> Arc<Validator> {

@@ -1,4 +1,4 @@
-//! The guides: each command works as it is printed, and prints what stands below it.
+//! The guides and the tour of the README: each command works as it is printed, and prints what stands below it.
 //!
 //! A page is one session of a shell beside a fresh `copydesk serve --demo`. A block of `sh` is run; the block of `json`,
 //! `http` or `text` that follows it at once is what it prints. In that, `…` within a line stands for anything in that
@@ -72,15 +72,27 @@ fn matches(expected: &[String], printed: &[String]) -> bool {
 
 fn line_matches(expected: &str, line: &str) -> bool {
     let Some((begin, rest)) = expected.split_once('…') else { return expected == line };
-    let Some(line) = line.strip_prefix(begin) else { return false };
-    (0..=line.len()).any(|skipped| line.is_char_boundary(skipped) && line_matches(rest, &line[skipped..]))
+    let Some(mut line) = line.strip_prefix(begin) else { return false };
+    let parts: Vec<&str> = rest.split('…').collect();
+    let (end, middle) = parts.split_last().unwrap();
+    for part in middle {
+        let Some((_, after)) = line.split_once(part) else { return false };
+        line = after;
+    }
+    line.ends_with(end)
+}
+
+/// The commands of a step, for a server elsewhere and a program that is built.
+fn commands(step: &Step, address: &str) -> String {
+    step.commands.replace(ADDRESS, address).replace("cargo run --release --", "copydesk")
 }
 
 /// Runs the steps one after the other in one shell; gives what each has printed.
 fn run(steps: &[Step], dir: &Path, address: &str) -> Vec<Vec<String>> {
-    let mut script = "exec 2>&1\n".to_owned();
+    // On a terminal curl shows no progress.
+    let mut script = "exec 2>&1\ncurl() { command curl -sS \"$@\"; }\n".to_owned();
     for step in steps {
-        writeln!(script, "{}\nprintf '{END}%s{END}' \"$?\"", step.commands.replace(ADDRESS, address)).unwrap();
+        writeln!(script, "{}\nprintf '{END}%s{END}' \"$?\"", commands(step, address)).unwrap();
     }
     let commands = dir.join("commands");
     fs::create_dir_all(&commands).unwrap();
@@ -106,11 +118,15 @@ fn run(steps: &[Step], dir: &Path, address: &str) -> Vec<Vec<String>> {
 }
 
 fn works_as_printed(name: &str) {
-    let dir = tempfile::tempdir().unwrap();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides").join(name);
-    let steps = steps(&fs::read_to_string(page).unwrap());
+    try_out(name, &steps(&fs::read_to_string(page).unwrap()));
+}
+
+/// Tries steps beside a fresh server with the sample content.
+fn try_out(name: &str, steps: &[Step]) {
+    let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &["--demo"]);
-    let printed = run(&steps, dir.path(), &server.address);
+    let printed = run(steps, dir.path(), &server.address);
     assert_eq!(printed.len(), steps.len(), "{name}: the shell ended early");
     for (step, printed) in steps.iter().zip(printed) {
         assert!(
@@ -122,6 +138,16 @@ fn works_as_printed(name: &str) {
             step.expected.join("\n")
         );
     }
+}
+
+#[test]
+fn the_tour_of_the_readme_works_as_printed() {
+    let readme = include_str!("../../README.md");
+    let (_, tour) = readme.split_once("## Five minutes with curl").unwrap();
+    let (tour, _) = tour.split_once("\n## ").unwrap();
+    let steps = steps(tour);
+    assert!(steps.len() > 10 && steps.iter().all(|step| !step.expected.is_empty()));
+    try_out("README.md", &steps);
 }
 
 #[test]
@@ -170,6 +196,8 @@ fn what_is_printed_is_compared_line_by_line() {
         ("{\"id\": \"…\"}", "{\"id\": \"7\"}", true),
         ("a…c…e", "abcde", true),
         ("a…c…e", "abcdef", false),
+        ("…b…b", "ab", false),
+        ("a…", "a", true),
         ("a\n…\nz", "a\nz", true),
         ("a\n…\nz", "a\nb\nc\nz", true),
         ("a\n…", "b", false),

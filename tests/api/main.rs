@@ -12,6 +12,7 @@
 
 mod client;
 mod contract;
+mod document;
 mod guides;
 mod harness;
 mod mailbox;
@@ -57,4 +58,3 @@ mod sessions;
 mod sign_in;
 mod taxonomy;
 mod throttling;
-mod tour;

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::document::{Operation, document, operations};
+
 /// Members that only an `include` adds to an answer, by schema: the one exception to "always present".
 const OPTIONAL: &[(&str, &[&str])] = &[
     (
@@ -15,37 +17,12 @@ const OPTIONAL: &[(&str, &[&str])] = &[
     ("Category", &["children"]),
 ];
 
-fn document() -> Value {
-    serde_json::from_str(&copydesk::server::openapi_json().unwrap()).unwrap()
-}
-
-/// An operation of the document with its name for messages.
-struct Operation<'d> {
-    name: String,
-    id: &'d str,
-    path: &'d str,
-    method: &'d str,
-    value: &'d Value,
-}
-
-fn operations(document: &Value) -> Vec<Operation<'_>> {
-    let mut all = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, value) in item.as_object().unwrap() {
-            let id = value["operationId"].as_str().unwrap_or_default();
-            all.push(Operation { name: format!("{} {path}", method.to_uppercase()), id, path, method, value });
-        }
-    }
-    assert!(!all.is_empty());
-    all
-}
-
 /// Whether a token is needed.
 fn is_guarded(operation: &Value) -> bool {
     operation["security"].as_array().is_some_and(|ways| !ways.is_empty())
 }
 
-fn responses<'d>(operation: &'d Operation<'_>) -> &'d Map<String, Value> {
+fn responses(operation: &Operation) -> &'static Map<String, Value> {
     operation.value["responses"].as_object().unwrap()
 }
 
@@ -84,9 +61,8 @@ fn the_document_is_made_the_same_each_time() {
 
 #[test]
 fn every_operation_has_an_id_of_its_own() {
-    let document = document();
     let mut ids = BTreeSet::new();
-    for operation in operations(&document) {
+    for operation in operations() {
         let words = operation.id.split('_').count();
         let plain = operation.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         assert!(plain && words >= 2, "{} has the operationId {:?}", operation.name, operation.id);
@@ -99,7 +75,7 @@ fn every_operation_is_described_and_filed_under_a_declared_tag() {
     let document = document();
     let tags: BTreeSet<&str> =
         document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
-    for operation in operations(&document) {
+    for operation in operations() {
         for member in ["summary", "description"] {
             let text = operation.value[member].as_str().unwrap_or_default();
             assert!(!text.trim().is_empty(), "{} has no {member}", operation.name);
@@ -113,10 +89,8 @@ fn every_operation_is_described_and_filed_under_a_declared_tag() {
 #[test]
 fn every_declared_tag_is_used_and_described() {
     let document = document();
-    let used: BTreeSet<String> = operations(&document)
-        .iter()
-        .filter_map(|operation| operation.value["tags"][0].as_str().map(str::to_owned))
-        .collect();
+    let used: BTreeSet<String> =
+        operations().iter().filter_map(|operation| operation.value["tags"][0].as_str().map(str::to_owned)).collect();
     for tag in document["tags"].as_array().unwrap() {
         assert!(used.contains(tag["name"].as_str().unwrap()), "no operation has the tag {}", tag["name"]);
         assert!(!tag["description"].as_str().unwrap().is_empty());
@@ -127,7 +101,7 @@ fn every_declared_tag_is_used_and_described() {
 fn nothing_has_an_empty_description() {
     let document = document();
     let mut empty = Vec::new();
-    walk(&document, "#", &mut |place, members| {
+    walk(document, "#", &mut |place, members| {
         let is_example = place.contains("/examples/");
         if !is_example
             && members.get("description").is_some_and(|text| text.as_str().is_some_and(|text| text.trim().is_empty()))
@@ -151,7 +125,7 @@ fn every_member_and_parameter_is_described() {
             }
         }
     }
-    for operation in operations(&document) {
+    for operation in operations() {
         for parameter in operation.value["parameters"].as_array().into_iter().flatten() {
             if parameter.get("description").is_none() {
                 missing.push(format!("{} {}", operation.name, parameter["name"]));
@@ -164,7 +138,7 @@ fn every_member_and_parameter_is_described() {
 #[test]
 fn every_reference_leads_somewhere() {
     let document = document();
-    walk(&document, "#", &mut |place, members| {
+    walk(document, "#", &mut |place, members| {
         if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
             let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{place}: {reference} is elsewhere"));
             assert!(document.pointer(pointer).is_some(), "{place}: {reference} leads nowhere");
@@ -176,7 +150,7 @@ fn every_reference_leads_somewhere() {
 fn every_component_is_used() {
     let document = document();
     let mut used = BTreeSet::new();
-    walk(&document, "#", &mut |_, members| {
+    walk(document, "#", &mut |_, members| {
         used.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
     });
     for kind in ["schemas", "headers"] {
@@ -188,8 +162,7 @@ fn every_component_is_used() {
 
 #[test]
 fn every_error_is_a_problem() {
-    let document = document();
-    for operation in operations(&document) {
+    for operation in operations() {
         for (status, response) in responses(&operation) {
             assert!(!response["description"].as_str().unwrap().is_empty(), "{} {status}", operation.name);
             if status.starts_with(['4', '5']) {
@@ -218,8 +191,7 @@ fn every_error_is_a_problem() {
 
 #[test]
 fn an_error_declares_the_header_that_the_standard_wants_with_it() {
-    let document = document();
-    for operation in operations(&document) {
+    for operation in operations() {
         for (status, header) in [
             ("401", "WWW-Authenticate"),
             ("412", "ETag"),
@@ -236,8 +208,7 @@ fn an_error_declares_the_header_that_the_standard_wants_with_it() {
 
 #[test]
 fn every_operation_answers_something_good() {
-    let document = document();
-    for operation in operations(&document) {
+    for operation in operations() {
         let good = responses(&operation).keys().filter(|status| status.starts_with('2')).count();
         assert!(good >= 1, "{}", operation.name);
         for status in ["400", "500", "503"] {
@@ -249,7 +220,7 @@ fn every_operation_answers_something_good() {
 #[test]
 fn every_parameter_and_header_has_an_example_that_is_one() {
     let document = document();
-    let parameters = operations(&document);
+    let parameters = operations();
     let parameters = parameters.iter().filter_map(|operation| operation.value["parameters"].as_array()).flatten();
     let headers = document["components"]["headers"].as_object().unwrap().values();
     for shown in parameters.chain(headers) {
@@ -263,8 +234,7 @@ fn every_parameter_and_header_has_an_example_that_is_one() {
 
 #[test]
 fn every_link_leads_from_an_answer_to_an_operation_that_takes_what_it_gives() {
-    let document = document();
-    let all = operations(&document);
+    let all = operations();
     let links: Vec<Value> =
         serde_json::from_str(include_str!("../../openapi/links.json")).expect("the file of links is JSON");
     let mut shown = 0;
@@ -302,8 +272,8 @@ fn reachable(document: &Value, value: &Value, found: &mut BTreeSet<String>) {
 fn every_member_of_an_answer_is_always_present() {
     let document = document();
     let mut answered = BTreeSet::new();
-    for operation in operations(&document) {
-        reachable(&document, &operation.value["responses"], &mut answered);
+    for operation in operations() {
+        reachable(document, &operation.value["responses"], &mut answered);
     }
     assert!(answered.contains("Problem"));
     for name in &answered {
@@ -311,7 +281,7 @@ fn every_member_of_an_answer_is_always_present() {
             assert_all_required(place, schema);
         });
     }
-    for operation in operations(&document) {
+    for operation in operations() {
         walk(&operation.value["responses"], &operation.name, &mut |place, schema| assert_all_required(place, schema));
     }
 }
@@ -334,10 +304,10 @@ fn assert_all_required(place: &str, schema: &Map<String, Value>) {
 #[test]
 fn every_request_schema_is_closed() {
     let document = document();
-    for operation in operations(&document) {
+    for operation in operations() {
         for (media_type, media) in operation.value["requestBody"]["content"].as_object().into_iter().flatten() {
             let mut names = BTreeSet::new();
-            reachable(&document, &media["schema"], &mut names);
+            reachable(document, &media["schema"], &mut names);
             for name in names {
                 let schema = &document["components"]["schemas"][&name];
                 if schema.get("properties").is_some() {
@@ -356,9 +326,9 @@ fn every_request_schema_is_closed() {
 fn every_text_that_is_sent_has_a_limit() {
     let document = document();
     let mut unlimited = Vec::new();
-    for operation in operations(&document) {
+    for operation in operations() {
         let mut names = BTreeSet::new();
-        reachable(&document, &operation.value["requestBody"], &mut names);
+        reachable(document, &operation.value["requestBody"], &mut names);
         for name in names {
             walk(&document["components"]["schemas"][&name], &name, &mut |place, schema| {
                 let kind = schema.get("type");
@@ -384,8 +354,7 @@ fn every_text_that_is_sent_has_a_limit() {
 
 #[test]
 fn every_path_parameter_is_declared_and_every_declared_one_is_in_the_path() {
-    let document = document();
-    for operation in operations(&document) {
+    for operation in operations() {
         let named: BTreeSet<&str> =
             operation.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
         let parameters: Vec<&Value> = operation.value["parameters"].as_array().into_iter().flatten().collect();
@@ -406,8 +375,7 @@ fn every_path_parameter_is_declared_and_every_declared_one_is_in_the_path() {
 
 #[test]
 fn what_changes_a_resource_takes_its_version_and_can_be_tried_out() {
-    let document = document();
-    for operation in operations(&document) {
+    for operation in operations() {
         let takes = |name: &str| {
             let parameters = operation.value["parameters"].as_array();
             parameters.is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
@@ -431,7 +399,7 @@ fn what_changes_a_resource_takes_its_version_and_can_be_tried_out() {
 
 #[test]
 fn every_post_of_management_can_be_sent_again() {
-    for operation in operations(&document()) {
+    for operation in operations() {
         let parameters = operation.value["parameters"].as_array();
         let takes_key = parameters.is_some_and(|all| all.iter().any(|one| one["name"] == "Idempotency-Key"));
         let is_management = operation.path.starts_with("/api/v1/manage/");
@@ -441,7 +409,6 @@ fn every_post_of_management_can_be_sent_again() {
 
 #[test]
 fn delivery_is_read_only_and_says_which_state_it_shows() {
-    let document = document();
     // A preview is for whoever has its link, and shows no public state; a form token is another one each time; and a
     // visitor's message is the one thing that anybody may send.
     let outside = [
@@ -451,7 +418,7 @@ fn delivery_is_read_only_and_says_which_state_it_shows() {
         "/api/v1/contact-forms/{form}/token",
         "/api/v1/contact-submissions",
     ];
-    for operation in operations(&document) {
+    for operation in operations() {
         let delivery =
             operation.path.starts_with("/api/v1/") && !outside.iter().any(|prefix| operation.path.starts_with(prefix));
         if delivery {

@@ -6,6 +6,7 @@ use actix_web::ResponseError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::operations_mut;
 use crate::http::body::FORM;
 use crate::http::problem::{INTERNAL, OVERLOADED, Occurrence, PROBLEM_JSON, Problem, REQUEST_TIMEOUT};
 
@@ -63,8 +64,7 @@ pub fn read(file: &str) -> Result<Vec<Example>, serde_json::Error> {
 /// Shows every body of the operations by examples; gives those that many share.
 pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<String, Value> {
     let (mut shared, mut declared) = (problems(examples), BTreeSet::new());
-    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
-    for operation in operations {
+    for operation in operations_mut(paths) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         for example in examples.iter().filter(|example| example.operation_id == id) {
             show_request(operation, example);
@@ -72,7 +72,7 @@ pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<S
         }
         show_problems(operation, &shared);
         let statuses = operation["responses"].as_object().into_iter().flatten().map(|(status, _)| status);
-        declared.extend(statuses.map(|status| problem_name(status)));
+        declared.extend(statuses.map(|status| shared_name(status)));
     }
     // What is answered before an operation is reached, none declares.
     shared.retain(|name, _| declared.contains(name));
@@ -122,7 +122,7 @@ fn problems(examples: &[Example]) -> Map<String, Value> {
     let recorded = examples.iter().filter(|example| example.response.media_type.as_deref() == Some(PROBLEM_JSON));
     for example in recorded {
         let shown = json!({ "summary": example.summary, "value": example.response.body });
-        shared.entry(problem_name(&example.response.status.to_string())).or_insert(shown);
+        shared.entry(shared_name(&example.response.status.to_string())).or_insert(shown);
     }
     // These nobody asks for.
     for problem in [
@@ -136,13 +136,13 @@ fn problems(examples: &[Example]) -> Map<String, Value> {
             request_id: "9395f2a4087944c60000000000000000".to_owned(),
         };
         let body: Value = serde_json::from_str(&problem.body(&occurrence)).unwrap_or_default();
-        shared.insert(problem_name(&status), json!({ "summary": body["title"], "value": body }));
+        shared.insert(shared_name(&status), json!({ "summary": body["title"], "value": body }));
     }
     shared.sort_keys();
     shared
 }
 
-fn problem_name(status: &str) -> String {
+fn shared_name(status: &str) -> String {
     format!("problem_{status}")
 }
 
@@ -152,7 +152,7 @@ fn show_problems(operation: &mut Value, shared: &Map<String, Value>) {
         let Some(media) = response.get_mut("content").and_then(|content| content.get_mut(PROBLEM_JSON)) else {
             continue;
         };
-        let name = problem_name(status);
+        let name = shared_name(status);
         if media.get("examples").is_none() && shared.contains_key(&name) {
             media["examples"] = json!({ name.clone(): { "$ref": format!("#/components/examples/{name}") } });
         }

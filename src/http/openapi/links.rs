@@ -5,6 +5,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::operations_mut;
+
 /// That an answer leads to an operation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,8 +32,7 @@ pub fn read(file: &str) -> Result<Vec<Link>, serde_json::Error> {
 
 /// Adds links to the answers that they start from.
 pub(super) fn add(paths: &mut Map<String, Value>, links: &[Link]) {
-    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
-    for operation in operations {
+    for operation in operations_mut(paths) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         for link in links.iter().filter(|link| link.from == id) {
             let response = operation["responses"].get_mut(&link.status).and_then(Value::as_object_mut);

@@ -86,6 +86,16 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
     })
 }
 
+/// The operations of the paths.
+fn operations(paths: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    paths.values().filter_map(Value::as_object).flat_map(Map::values)
+}
+
+/// The operations of the paths, to be changed.
+fn operations_mut(paths: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value> {
+    paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut)
+}
+
 fn add_problem(schemas: &mut Map<String, Value>) {
     let mut components = Vec::new();
     ProblemDocument::schemas(&mut components);
@@ -223,9 +233,7 @@ fn reference_name(reference: &str) -> Option<&str> {
 
 /// The components that answers hold, directly or not.
 fn reachable_from_answers(paths: &Map<String, Value>, schemas: &Map<String, Value>) -> BTreeSet<String> {
-    let answers =
-        paths.values().filter_map(Value::as_object).flat_map(Map::values).map(|operation| &operation["responses"]);
-    reachable(answers, schemas)
+    reachable(operations(paths).map(|operation| &operation["responses"]), schemas)
 }
 
 fn reachable<'v>(roots: impl Iterator<Item = &'v Value>, schemas: &Map<String, Value>) -> BTreeSet<String> {
@@ -285,8 +293,7 @@ fn hoist_descriptions(schema: &mut Value) {
 
 /// Says how long what is answered may become; what requests hold as well says so itself, since that is checked.
 fn bound_answers(paths: &Map<String, Value>, schemas: &mut Map<String, Value>) {
-    let operations = || paths.values().filter_map(Value::as_object).flat_map(Map::values);
-    let sent = reachable(operations().map(|operation| &operation["requestBody"]), schemas);
+    let sent = reachable(operations(paths).map(|operation| &operation["requestBody"]), schemas);
     for (name, schema) in schemas.iter_mut().filter(|(name, _)| !sent.contains(*name)) {
         vocabulary::bound(schema, name);
     }
@@ -295,8 +302,8 @@ fn bound_answers(paths: &Map<String, Value>, schemas: &mut Map<String, Value>) {
 /// Writes each header once, under `components`; a second one of the same name has a number.
 fn shared_headers(paths: &mut Map<String, Value>) -> Map<String, Value> {
     let mut shared: Map<String, Value> = Map::new();
-    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
-    let responses = operations.filter_map(|operation| operation["responses"].as_object_mut()).flat_map(Map::values_mut);
+    let responses =
+        operations_mut(paths).filter_map(|operation| operation["responses"].as_object_mut()).flat_map(Map::values_mut);
     for headers in responses.filter_map(|response| response.get_mut("headers")?.as_object_mut()) {
         for (name, header) in headers.iter_mut() {
             let shared_name = share(&mut shared, name, std::mem::take(header));

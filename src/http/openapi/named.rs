@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::operations_mut;
+
 /// Makes components of the variants of an enumeration with data, told apart by a member that always holds the same word.
 pub(super) fn name_variants(schemas: &mut Map<String, Value>) {
     let mut parts = Map::new();
@@ -44,8 +46,8 @@ fn capitalised(word: &str) -> String {
 
 /// Refers to a component where a parameter repeats the words of one.
 pub(super) fn refer_to_enumerations(paths: &mut Map<String, Value>, schemas: &Map<String, Value>) {
-    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
-    let parameters = operations.filter_map(|operation| operation.get_mut("parameters")?.as_array_mut()).flatten();
+    let parameters =
+        operations_mut(paths).filter_map(|operation| operation.get_mut("parameters")?.as_array_mut()).flatten();
     for schema in parameters.filter_map(|parameter| parameter.get_mut("schema")) {
         let words = if schema["items"].is_object() { &mut schema["items"] } else { schema };
         let known = schemas.iter().find(|(_, known)| known["enum"].is_array() && known["enum"] == words["enum"]);

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::schema::{LINES, ONE_LINE, SLUG};
+use crate::http::schema::{LINES, ONE_LINE, SLUG, has_type};
 
 /// What a text holds.
 enum Holds {
@@ -171,15 +171,16 @@ pub fn whole_text() -> Value {
 
 /// Bounds a schema of an answer, and all that is in it, where it does not say its bounds itself.
 pub fn bound(schema: &mut Value, name: &str) {
+    let [is_text, is_list, is_number] = ["string", "array", "integer"].map(|kind| has_type(schema, kind));
     let Value::Object(schema) = schema else { return };
-    if has_type(schema, "string") {
+    if is_text {
         bound_text(schema, name);
     }
-    if has_type(schema, "array") && !schema.contains_key("maxItems") {
+    if is_list && !schema.contains_key("maxItems") {
         let most = LISTS.iter().find(|(names, _)| names.contains(&name)).map_or(LONGEST_LIST, |(_, most)| *most);
         schema.insert("maxItems".to_owned(), json!(most));
     }
-    if has_type(schema, "integer") {
+    if is_number {
         let most = NUMBERS.iter().find(|(of, _)| *of == name).map_or(EXACT_INTEGER, |(_, most)| *most);
         schema.entry("minimum").or_insert(json!(0));
         schema.entry("maximum").or_insert(json!(most));
@@ -224,13 +225,5 @@ fn restrict(schema: &mut Map<String, Value>, most: u64, holds: &Holds) {
     }
     if matches!(holds, Pattern(_) | Format(_)) {
         schema.entry("maxLength").or_insert(json!(most));
-    }
-}
-
-fn has_type(schema: &Map<String, Value>, wanted: &str) -> bool {
-    match schema.get("type") {
-        Some(Value::String(one)) => one == wanted,
-        Some(Value::Array(many)) => many.iter().any(|one| one == wanted),
-        _ => false,
     }
 }

@@ -29,10 +29,11 @@ use std::sync::LazyLock;
 
 use copydesk::http::openapi::examples::{Example, read};
 use copydesk::http::problem::KINDS;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::recorder::Story;
 use crate::contract::{Contract, matches_template};
+use crate::document::{Operation, operations};
 
 /// With this variable the file is written anew.
 const ACCEPT: &str = "COPYDESK_ACCEPT_EXAMPLES";
@@ -64,29 +65,6 @@ static TOLD: LazyLock<Vec<Example>> = LazyLock::new(|| {
     people::tell_of_ends(&story, &intake);
     story.end()
 });
-
-/// An operation of the document.
-struct Operation {
-    id: String,
-    path: String,
-    value: Value,
-}
-
-fn document() -> Value {
-    serde_json::from_str(&copydesk::server::openapi_json().unwrap()).unwrap()
-}
-
-fn operations() -> Vec<Operation> {
-    let document = document();
-    let mut all = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for value in item.as_object().unwrap().values() {
-            let id = value["operationId"].as_str().unwrap().to_owned();
-            all.push(Operation { id, path: path.clone(), value: value.clone() });
-        }
-    }
-    all
-}
 
 fn good_of(operation: &str) -> impl Iterator<Item = &'static Example> {
     TOLD.iter().filter(move |example| example.operation_id == operation && example.response.status < 400)
@@ -131,7 +109,7 @@ fn every_operation_and_every_good_status_has_an_example() {
                 let is_one = |example: &Example| {
                     example.response.status.to_string() == *status && example.response.media_type.as_ref() == media_type
                 };
-                if !good_of(&operation.id).any(is_one) {
+                if !good_of(operation.id).any(is_one) {
                     missing.push(format!("{} {status} {}", operation.id, media_type.map_or("", |name| name)));
                 }
             }
@@ -145,7 +123,7 @@ fn every_media_type_of_a_request_has_an_example_that_is_taken() {
     let mut missing = Vec::new();
     for operation in operations() {
         for media_type in operation.value["requestBody"]["content"].as_object().into_iter().flatten() {
-            if !good_of(&operation.id).any(|example| example.request.media_type.as_ref() == Some(media_type.0)) {
+            if !good_of(operation.id).any(|example| example.request.media_type.as_ref() == Some(media_type.0)) {
                 missing.push(format!("{} {}", operation.id, media_type.0));
             }
         }
@@ -171,7 +149,7 @@ fn every_example_with_its_samples_is_one_of_its_schemas() {
             let title = titled(example);
             let path = example.request.path.split('?').next().unwrap();
             let is_in_part = path.contains('…');
-            assert!(is_in_part || matches_template(&operation.path, path), "{title}: {path}");
+            assert!(is_in_part || matches_template(operation.path, path), "{title}: {path}");
             check_response(&contract, &operation, example, &title);
             // What was refused may be wrong in any way.
             if example.response.status < 400 {
@@ -185,8 +163,7 @@ fn check_response(contract: &Contract, operation: &Operation, example: &Example,
     let status = example.response.status.to_string();
     let Some(declared) = operation.value["responses"].get(&status) else { return };
     for (name, value) in &example.response.headers {
-        let header = &declared["headers"][name];
-        let header = header["$ref"].as_str().map_or(header, |at| contract.document.pointer(&at[1..]).unwrap());
+        let header = contract.resolved(&declared["headers"][name]);
         let faults = contract.faults(&format!("{name} {header}"), &header["schema"], &json!(value));
         assert!(faults.is_empty(), "{title}: {name}: {faults:#?}");
     }
