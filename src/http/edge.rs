@@ -90,7 +90,7 @@ fn answer_kept(
     request.into_response(response)
 }
 
-/// Refuses what [`too_long`] finds. It stands behind CORS, so that a page may read the refusal where it may read the
+/// Refuses headers that are too long. It stands behind CORS, so that a page may read the refusal where it may read the
 /// answer.
 ///
 /// # Errors
