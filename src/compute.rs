@@ -6,35 +6,23 @@
 //! has gone is not begun, and no more jobs run at a time than there are threads, whoever vanishes.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::oneshot;
 
 use crate::http::Problem;
+use crate::job_queue::{JobQueue, Turn};
 
 type Job = Box<dyn FnOnce() + Send>;
 type Panic = Box<dyn Any + Send>;
 
 /// A pool of threads.
 pub struct Pool {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    jobs: Mutex<Jobs>,
-    came: Condvar,
+    jobs: Arc<JobQueue<Job>>,
     /// How many of each kind may wait.
     bound: usize,
-}
-
-#[derive(Default)]
-struct Jobs {
-    first: VecDeque<Job>,
-    usual: VecDeque<Job>,
-    is_over: bool,
 }
 
 impl Pool {
@@ -43,14 +31,16 @@ impl Pool {
     /// # Errors
     /// Where the system gives no thread.
     pub fn new(name: &str, threads: usize, queue: usize) -> Result<Self, String> {
-        let shared = Arc::new(Shared { jobs: Mutex::default(), came: Condvar::new(), bound: queue });
-        let pool = Self { shared };
+        let pool = Self { jobs: Arc::new(JobQueue::new()), bound: queue };
         for _ in 0..threads.max(1) {
-            let shared = Arc::clone(&pool.shared);
-            thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || shared.serve())
-                .map_err(|error| format!("a thread did not start: {error}"))?;
+            let worker = pool.jobs.worker();
+            let serve = move || {
+                while let Some(job) = worker.next() {
+                    job();
+                }
+            };
+            let started = thread::Builder::new().name(name.to_owned()).spawn(serve);
+            started.map_err(|error| format!("a thread did not start: {error}"))?;
         }
         Ok(pool)
     }
@@ -63,7 +53,7 @@ impl Pool {
     /// # Panics
     /// Carries a panic of `work` over to the caller.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        self.run_in(|jobs| &mut jobs.usual, self.shared.bound, work).await
+        self.run_in(Turn::Usual, self.bound, work).await
     }
 
     /// Like [`Pool::run`], and never refused: for what follows something that is done already.
@@ -77,7 +67,7 @@ impl Pool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        self.run_in(|jobs| &mut jobs.usual, usize::MAX, work).await
+        self.run_in(Turn::Usual, usize::MAX, work).await
     }
 
     /// Like [`Pool::run`], before whatever waits there.
@@ -88,12 +78,12 @@ impl Pool {
     /// # Panics
     /// Carries a panic of `work` over to the caller.
     pub async fn run_first<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        self.run_in(|jobs| &mut jobs.first, self.shared.bound, work).await
+        self.run_in(Turn::First, self.bound, work).await
     }
 
     async fn run_in<T: Send + 'static>(
         &self,
-        queue: fn(&mut Jobs) -> &mut VecDeque<Job>,
+        turn: Turn,
         bound: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
@@ -104,7 +94,7 @@ impl Pool {
                 drop(sender.send(span.in_scope(|| catch_unwind(AssertUnwindSafe(work)))));
             }
         });
-        self.shared.add(queue, bound, job)?;
+        self.jobs.add(turn, bound, job).map_err(|_| Problem::overloaded())?;
         match receiver.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => resume_unwind(panic),
@@ -115,41 +105,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lock().is_over = true;
-        self.shared.came.notify_all();
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Jobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, queue: fn(&mut Jobs) -> &mut VecDeque<Job>, bound: usize, job: Job) -> Result<(), Problem> {
-        let mut jobs = self.lock();
-        let waiting = queue(&mut jobs);
-        if waiting.len() >= bound {
-            return Err(Problem::overloaded());
-        }
-        waiting.push_back(job);
-        self.came.notify_one();
-        Ok(())
-    }
-
-    fn serve(&self) {
-        let mut jobs = self.lock();
-        loop {
-            let next = jobs.first.pop_front();
-            if let Some(job) = next.or_else(|| jobs.usual.pop_front()) {
-                drop(jobs);
-                job();
-                jobs = self.lock();
-            } else if jobs.is_over {
-                return;
-            } else {
-                jobs = self.came.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-            }
-        }
+        self.jobs.close();
     }
 }
 
@@ -160,6 +116,7 @@ pub fn half_of_the_processors() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::sync_channel;
 

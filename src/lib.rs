@@ -42,6 +42,7 @@ mod counts;
 mod demo;
 mod diff;
 mod generate;
+mod job_queue;
 mod jobs;
 mod notices;
 mod ops;

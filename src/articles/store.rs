@@ -12,7 +12,7 @@ use super::model::{ArticleId, Content, Person, from_stored};
 use super::schedule::{ScheduleFailure, Scheduled};
 use crate::auth::{Actor, UserId, api_keys};
 use crate::authors;
-use crate::db::{Conn, Document, Id, Timestamp, Tx};
+use crate::db::{Conn, Document, Id, Timestamp, Tx, among};
 use crate::http::{Problem, SortValue, Sorted};
 use crate::schema::{article_references, articles, published_articles, revisions, users};
 use crate::slugs;
@@ -196,7 +196,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &ArticleRow, content: &Content) -> Re
     diesel::insert_into(articles::table).values(row).execute(&mut **tx)?;
     let saving = Saving { by: row.saved_by, at: row.saved_at, autosave: false, most: None };
     history::insert(tx, &revision_of(row, None, content), saving)?;
-    write_references(tx, row.id, content)
+    insert_references(tx, row.id, references(content))
 }
 
 /// Stores the content as the next revision of the article; `row` is its present state.
@@ -251,19 +251,25 @@ pub(super) fn update(tx: &mut Tx<'_>, row: &ArticleRow) -> Result<(), Problem> {
 }
 
 fn write_references(tx: &mut Tx<'_>, id: ArticleId, content: &Content) -> Result<(), Problem> {
-    diesel::delete(
-        article_references::table
-            .filter(article_references::article_id.eq(id))
-            .filter(article_references::kind.ne_all(PINNED)),
-    )
-    .execute(&mut **tx)?;
+    // Not `ne_all`, which is prepared anew each time.
+    let [published, scheduled, published_link] = PINNED;
+    let own = article_references::table
+        .filter(article_references::article_id.eq(id))
+        .filter(article_references::kind.ne(published))
+        .filter(article_references::kind.ne(scheduled))
+        .filter(article_references::kind.ne(published_link));
+    diesel::delete(own).execute(&mut **tx)?;
+    insert_references(tx, id, references(content))
+}
+
+/// What a working copy names.
+fn references(content: &Content) -> Vec<(&'static str, Vec<u8>)> {
     let authors = content.author_ids().into_iter().map(|id| ("author", id.bytes()));
     let categories = content.category_ids().into_iter().map(|id| ("category", id.bytes()));
     let reviewer = content.reviewer_id().into_iter().map(|id| ("reviewer", id.bytes()));
     let tags = content.tags.iter().map(|tag| ("tag", tag.as_bytes().to_vec()));
     let links = link_references(LINK, content);
-    let references: Vec<_> = authors.chain(categories).chain(reviewer).chain(tags).chain(links).collect();
-    insert_references(tx, id, references)
+    authors.chain(categories).chain(reviewer).chain(tags).chain(links).collect()
 }
 
 /// The kind of reference of a link in a working copy.
@@ -346,8 +352,10 @@ pub(super) fn reassign_references(tx: &mut Tx<'_>, old: &[u8], new: &[u8]) -> Re
 
 /// Who these accounts and API keys are.
 pub(super) fn people(conn: &mut Conn, ids: &[UserId]) -> Result<HashMap<UserId, Person>, Problem> {
-    let rows: Vec<(UserId, String)> =
-        users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(conn)?;
+    let rows: Vec<(UserId, String)> = users::table
+        .filter(among(users::id, ids.iter().map(|id| id.bytes())))
+        .select((users::id, users::name))
+        .load(conn)?;
     let mut names: HashMap<UserId, String> = rows.into_iter().collect();
     let others: Vec<UserId> = ids.iter().copied().filter(|id| !names.contains_key(id)).collect();
     if !others.is_empty() {

@@ -3,9 +3,14 @@
 //! Only `EdDSA` is accepted, `typ` is compared, and every claim is required. Time is checked here and
 //! not by the library, so that it comes from the program's one clock. `sid` names the sign-in: whether that
 //! still stands is asked with each request, so a token ends with it.
+//!
+//! Checking a signature is most of what a signed-in request costs beside its work, so what a signature has vouched for
+//! is remembered by the hash of the whole token: as long as its key is one of ours, for as long as the token lasts.
 
 use jsonwebtoken::{Algorithm, Header, Validation};
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::keys::KeyRing;
 use super::{Role, SignInId, UserId};
@@ -19,6 +24,8 @@ const LEEWAY_SECONDS: i64 = 5;
 const TYPE: &str = "at+jwt";
 /// Longer than any token of ours; a longer one is not even decoded.
 const MAX_TOKEN: usize = 4096;
+/// How many tokens are remembered: half a megabyte.
+const MOST_KNOWN: usize = 1024;
 
 /// What an access token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +55,15 @@ pub struct Tokens {
     pub keys: KeyRing,
     issuer: String,
     validation: Validation,
+    known: Cache<[u8; 32], Signed>,
+}
+
+/// What a signature vouches for.
+#[derive(Clone)]
+struct Signed {
+    /// Whose signature it is.
+    kid: String,
+    claims: Claims,
 }
 
 /// A token that is not accepted. Why is nobody's business.
@@ -67,7 +83,7 @@ impl Tokens {
         validation.set_issuer(&[&issuer]);
         validation.set_audience(&[&audience]);
         validation.validate_exp = false;
-        Ok(Self { keys: KeyRing::open(config)?, issuer, validation })
+        Ok(Self { keys: KeyRing::open(config)?, issuer, validation, known: Cache::new(MOST_KNOWN) })
     }
 
     /// Issues a token of a sign-in.
@@ -93,18 +109,32 @@ impl Tokens {
         if token.len() > MAX_TOKEN {
             return Err(Refused);
         }
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let known = self.known.get(&digest).filter(|signed| self.keys.verifying(&signed.kid, now).is_some());
+        let Signed { claims, .. } = if let Some(signed) = known {
+            signed
+        } else {
+            let signed = self.check_signature(token, now)?;
+            self.known.insert(digest, signed.clone());
+            signed
+        };
+        let now = now.unix_seconds();
+        let begins = claims.iat.max(claims.nbf.unwrap_or(claims.iat));
+        // Our own clock signed it, so an end is an end; another node's may run a little ahead.
+        if claims.exp <= now || begins > now + LEEWAY_SECONDS { Err(Refused) } else { Ok(claims) }
+    }
+
+    fn check_signature(&self, token: &str, now: Timestamp) -> Result<Signed, Refused> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refused)?;
         let typed = header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case(TYPE));
         if header.alg != Algorithm::EdDSA || !typed {
             return Err(Refused);
         }
         // Whatever key a token brings along (`jwk`, `jku`, `x5u`) is not looked at.
-        let key = header.kid.and_then(|kid| self.keys.verifying(&kid, now)).ok_or(Refused)?;
+        let kid = header.kid.ok_or(Refused)?;
+        let key = self.keys.verifying(&kid, now).ok_or(Refused)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation).map_err(|_| Refused)?.claims;
-        let now = now.unix_seconds();
-        let begins = claims.iat.max(claims.nbf.unwrap_or(claims.iat));
-        // Our own clock signed it, so an end is an end; another node's may run a little ahead.
-        if claims.exp <= now || begins > now + LEEWAY_SECONDS { Err(Refused) } else { Ok(claims) }
+        Ok(Signed { kid, claims })
     }
 }
 
@@ -173,10 +203,14 @@ mod tests {
             assert_eq!(tokens.keys.key_set(NOW).keys.len(), 2);
             assert_eq!(tokens.keys.key_set(NOW).keys[0].kid, fresh.kid);
         }
+        let other = before.replace(before.split('.').nth(1).unwrap(), after.split('.').nth(1).unwrap());
+        assert!(tokens.verify(&other, NOW).is_err(), "what is known of one token is known of no other");
         let over = NOW.plus_seconds(2 * LIFETIME_SECONDS);
         assert_eq!(tokens.keys.key_set(over).keys.len(), 1);
         assert_eq!(keys::list(&config, over).unwrap(), [fresh]);
         keys::rotate(&config, over).unwrap();
+        issue(&tokens, over);
+        assert!(tokens.verify(&before, NOW).is_err(), "its key is known to be no longer ours");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "the first key's file is gone");
     }
 

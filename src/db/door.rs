@@ -5,13 +5,13 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::oneshot;
 
 use super::{Conn, Error};
+use crate::job_queue::{JobQueue, Refused, Turn, Worker};
 
 type Job = Box<dyn FnOnce(&mut Conn) -> Outcome + Send>;
 /// Whether the connection may be used again.
@@ -22,7 +22,9 @@ enum Outcome {
 type Panic = Box<dyn Any + Send>;
 
 pub(super) struct Door {
-    jobs: SyncSender<Job>,
+    jobs: Arc<JobQueue<Job>>,
+    /// How many jobs may wait.
+    queue: usize,
 }
 
 impl Door {
@@ -33,17 +35,16 @@ impl Door {
         queue: usize,
         reopen: impl Fn() -> Result<Conn, Error> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let (jobs, receiver) = sync_channel::<Job>(queue);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let door = Self { jobs: Arc::new(JobQueue::new()), queue };
         let reopen = Arc::new(reopen);
         for conn in connections {
-            let (receiver, reopen) = (Arc::clone(&receiver), Arc::clone(&reopen));
+            let (worker, reopen) = (door.jobs.worker(), Arc::clone(&reopen));
             thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || serve(conn, &receiver, reopen.as_ref()))
+                .spawn(move || serve(conn, &worker, reopen.as_ref()))
                 .map_err(|error| Error::Open(format!("a database thread did not start: {error}")))?;
         }
-        Ok(Self { jobs })
+        Ok(door)
     }
 
     /// Runs `work` on one of the connections.
@@ -60,9 +61,9 @@ impl Door {
             drop(sender.send(result));
             outcome
         });
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Disconnected(_) => Error::Closed,
+        self.jobs.add(Turn::Usual, self.queue, job).map_err(|refused| match refused {
+            Refused::Full => Error::Overloaded,
+            Refused::Closed => Error::Closed,
         })?;
         match receiver.await {
             Ok(Ok(value)) => Ok(value),
@@ -72,11 +73,14 @@ impl Door {
     }
 }
 
-fn serve(mut conn: Conn, jobs: &Mutex<Receiver<Job>>, reopen: &dyn Fn() -> Result<Conn, Error>) {
-    loop {
-        // The lock is held while waiting: the next idle thread waits for the lock instead.
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.jobs.close();
+    }
+}
+
+fn serve(mut conn: Conn, worker: &Worker<Job>, reopen: &dyn Fn() -> Result<Conn, Error>) {
+    while let Some(job) = worker.next() {
         if let Outcome::Panicked = job(&mut conn) {
             match reopen() {
                 Ok(fresh) => conn = fresh,
