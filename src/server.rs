@@ -145,7 +145,7 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
 }
 
 /// Finds a free port where the settings say port 0, and lets them know which it is, since addresses are made of it. Any
-/// other port is opened when the program can answer.
+/// other port is opened by [`start`], behind the migrations.
 ///
 /// # Errors
 /// A sentence that says why the address can't be listened on.

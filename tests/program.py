@@ -1,12 +1,12 @@
 """The program as the checks of this folder need it: with data of its own, on a free port, without the caller's settings."""
 
+import http.client
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 
 # In seconds.
@@ -27,7 +27,11 @@ class Program:
         self.log = open(os.path.join(work, "log"), "w+", encoding="utf-8")
         command = [self.binary, "serve", "--data-dir", self.data, "--listen", "127.0.0.1:0", *arguments]
         self.process = subprocess.Popen(command, cwd=work, env=self.environment, stdout=self.log, stderr=self.log)
-        self.base = self._found()
+        try:
+            self.base = self._found()
+        except BaseException:
+            self.stop()
+            raise
 
     def _found(self):
         """Where it serves, as soon as it does."""
@@ -37,7 +41,6 @@ class Program:
             if found and is_ready(found[1]):
                 return found[1]
             time.sleep(0.02)
-        self.stop()
         sys.exit(f"the program does not serve:\n{self.told()}")
 
     def told(self):
@@ -69,6 +72,7 @@ class Program:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
 
     def __enter__(self):
         return self
@@ -81,5 +85,5 @@ def is_ready(base):
     try:
         with urllib.request.urlopen(f"{base}/readyz", timeout=1) as answer:
             return answer.status == 200
-    except (urllib.error.URLError, TimeoutError):
+    except (OSError, http.client.HTTPException):
         return False

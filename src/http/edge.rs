@@ -52,7 +52,7 @@ pub async fn pass<B: MessageBody + 'static>(
     let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
     // By the address as routing reads it, with its letters decoded.
     let surface = surface(request.match_info().as_str());
-    let (method, deprecations) = (request.method().clone(), request.app_data::<Data<Deprecations>>().cloned());
+    let method = request.method().clone();
     let span = tracing::info_span!("request", request.id = %occurrence.request_id);
     let future = {
         let _entered = span.enter();
@@ -68,9 +68,9 @@ pub async fn pass<B: MessageBody + 'static>(
     let size = response.as_ref().map_or(BodySize::None, |response| response.response().body().size());
     note_answered(connection.as_ref(), size, Instant::now());
     let mut response = response?;
-    let route = response.request().match_pattern();
-    tell_deprecation(deprecations.as_ref(), &method, || route.clone(), response.headers_mut());
-    told(&method, || route, response.status(), started);
+    let request = response.request().clone();
+    tell_deprecation(request.app_data(), &method, || request.match_pattern(), response.headers_mut());
+    told(&method, || request.match_pattern(), response.status(), started);
     Ok(response)
 }
 

@@ -89,8 +89,10 @@ fn commands(step: &Step, address: &str) -> String {
 
 /// Runs the steps one after the other in one shell; gives what each has printed.
 fn run(steps: &[Step], dir: &Path, address: &str) -> Vec<Vec<String>> {
-    // On a terminal curl shows no progress.
-    let mut script = "exec 2>&1\ncurl() { command curl -sS \"$@\"; }\n".to_owned();
+    // On a terminal curl shows no progress. Each call notes its status besides.
+    let mut script = "exec 2>&1\ncurl() { command curl -sS -D \"$NOTES/headers\" \"$@\"; \
+        sed -n '1s/^[^ ]* \\([0-9]*\\).*/\\1/p' \"$NOTES/headers\" >> \"$NOTES/statuses\"; }\n"
+        .to_owned();
     for step in steps {
         writeln!(script, "{}\nprintf '{END}%s{END}' \"$?\"", commands(step, address)).unwrap();
     }
@@ -105,6 +107,7 @@ fn run(steps: &[Step], dir: &Path, address: &str) -> Vec<Vec<String>> {
         shell.env_remove(name);
     }
     shell.args(["-c", &script]).current_dir(here).env("PATH", path).env("COPYDESK_DATA_DIR", dir.join("data"));
+    shell.env("NOTES", dir);
     let output = shell.stdin(Stdio::null()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap().replace(address, ADDRESS);
     let parts: Vec<&str> = printed.split(END).collect();
@@ -122,8 +125,8 @@ fn works_as_printed(name: &str) {
     try_out(name, &steps(&fs::read_to_string(page).unwrap()));
 }
 
-/// Tries steps beside a fresh server with the sample content.
-fn try_out(name: &str, steps: &[Step]) {
+/// Tries steps beside a fresh server with the sample content; gives the statuses that the calls were answered with.
+fn try_out(name: &str, steps: &[Step]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &["--demo"]);
     let printed = run(steps, dir.path(), &server.address);
@@ -138,6 +141,8 @@ fn try_out(name: &str, steps: &[Step]) {
             step.expected.join("\n")
         );
     }
+    let statuses = fs::read_to_string(dir.path().join("statuses")).unwrap_or_default();
+    statuses.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -147,7 +152,13 @@ fn the_tour_of_the_readme_works_as_printed() {
     let (tour, _) = tour.split_once("\n## ").unwrap();
     let steps = steps(tour);
     assert!(steps.len() > 10 && steps.iter().all(|step| !step.expected.is_empty()));
-    try_out("README.md", &steps);
+    assert!(tour.contains("http://127.0.0.1:8080") && tour.contains("cargo run --release --"));
+    let read = ["200", "200", "200", "200", "400"];
+    let signed_in = ["200", "200"];
+    let (written, changed, published) = (["201", "200", "404"], ["200", "412"], ["200", "200"]);
+    let contact = ["202", "403", "200", "200"];
+    let statuses = [&read[..], &signed_in, &written, &changed, &published, &contact].concat();
+    assert_eq!(try_out("README.md", &steps), statuses);
 }
 
 #[test]

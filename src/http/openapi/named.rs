@@ -1,12 +1,17 @@
 //! Gives names to parts of schemas, so that generated clients have one type for what is one thing.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::operations_mut;
 
 /// Makes components of the variants of an enumeration with data, told apart by a member that always holds the same word.
+///
+/// # Panics
+/// Where another schema has the name of a variant.
 pub(super) fn name_variants(schemas: &mut Map<String, Value>) {
-    let mut parts = Map::new();
+    let (mut parts, taken) = (Map::new(), schemas.keys().cloned().collect::<BTreeSet<_>>());
     for (name, schema) in schemas.iter_mut() {
         let Some((member, words)) = tags(schema) else { continue };
         let mut mapping = Map::new();
@@ -16,6 +21,7 @@ pub(super) fn name_variants(schemas: &mut Map<String, Value>) {
             let reference = format!("#/components/schemas/{part}");
             variant["properties"][&member]["description"] = json!("Which of the possibilities it is.");
             let described = std::mem::replace(variant, json!({ "$ref": reference }));
+            assert!(!taken.contains(&part), "two schemas have the name {part}");
             parts.insert(part, described);
             mapping.insert(word, json!(reference));
         }
@@ -52,7 +58,11 @@ pub(super) fn refer_to_enumerations(paths: &mut Map<String, Value>, schemas: &Ma
         let words = if schema["items"].is_object() { &mut schema["items"] } else { schema };
         let known = schemas.iter().find(|(_, known)| known["enum"].is_array() && known["enum"] == words["enum"]);
         if let Some((name, _)) = known {
-            *words = json!({ "$ref": format!("#/components/schemas/{name}") });
+            let reference = format!("#/components/schemas/{name}");
+            if let Some(own) = words.as_object_mut() {
+                own.retain(|keyword, _| !["type", "enum", "description"].contains(&keyword.as_str()));
+                own.insert("$ref".to_owned(), json!(reference));
+            }
         }
     }
 }
