@@ -87,7 +87,8 @@ fn kept(criterion: &mut Criterion) {
     (config.workers, config.listen) = (1, ([127, 0, 0, 1], 0).into());
     let app = server::open(config, Clock::default()).unwrap();
     actix_web::rt::System::new().block_on(async {
-        let running = server::start(app, None).unwrap();
+        let (socket, _) = server::bind(app.config.listen).unwrap();
+        let running = server::start(app, socket).unwrap();
         let (address, state, handle) = (running.address, Data::from(running.app.clone()), running.handle.clone());
         let serving = actix_web::rt::spawn(running.serve());
         let warmed = actix_web::rt::task::spawn_blocking(move || {

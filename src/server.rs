@@ -1,6 +1,6 @@
 //! The composition: operations, middleware, start and stop.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_cors::Cors;
@@ -9,6 +9,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::middleware::from_fn;
 use actix_web::rt::task::JoinHandle;
 use actix_web::{App as Service, HttpServer, web};
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::auth::address::UntrustedProxy;
 use crate::auth::files::make_private_dir;
@@ -36,6 +37,8 @@ use crate::{
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
+/// How many connections may wait to be taken, as far as the system allows so many.
+const BACKLOG: u32 = 1024;
 /// How many open files a connection takes, and how many everything else.
 const FILES_OF_CONNECTION: usize = 2;
 const OTHER_FILES: usize = 256;
@@ -144,30 +147,33 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     })
 }
 
-/// Finds a free port where the settings say port 0, and lets them know which it is, since addresses are made of it. Any
-/// other port is opened by [`start`], behind the migrations.
+/// Takes an address to listen on, so that nobody else can, and says which it is where it says port 0. Nobody can connect
+/// before [`start`].
 ///
 /// # Errors
 /// A sentence that says why the address can't be listened on.
-pub fn find_port(config: &mut Config) -> Result<Option<TcpListener>, String> {
-    if config.listen.port() != 0 {
-        return Ok(None);
-    }
-    let listener = listen(config.listen)?;
-    config.listens_on(listener.local_addr().map_err(|error| error.to_string())?);
-    Ok(Some(listener))
+pub fn bind(address: SocketAddr) -> Result<(TcpSocket, SocketAddr), String> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A port that is set is free again at once after a restart; one that is found is nobody else's.
+        socket.set_reuseaddr(cfg!(unix) && address.port() != 0)?;
+        socket.bind(address)?;
+        let found = socket.local_addr()?;
+        Ok((socket, found))
+    };
+    bound().map_err(cannot_listen(address))
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| format!("{address} can't be listened on: {error}"))
+fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> String {
+    move |error| format!("{address} can't be listened on: {error}")
 }
 
-/// Builds the server; nothing is served before [`Running::serve`] is awaited.
+/// Builds the server and listens; nothing is answered before [`Running::serve`] is awaited.
 ///
 /// # Errors
 /// A sentence that says why the address can't be listened on.
-pub fn start(app: App, found: Option<TcpListener>) -> Result<Running, String> {
-    let listener = found.map_or_else(|| listen(app.config.listen), Ok)?;
+pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
+    let listener = socket.listen(BACKLOG).and_then(TcpListener::into_std).map_err(cannot_listen(app.config.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (workers, shows_site) = (app.config.workers, app.config.shows_site);
     let app = Arc::new(app);
@@ -206,7 +212,7 @@ pub fn start(app: App, found: Option<TcpListener>) -> Result<Running, String> {
         .on_connect(move |io, extensions| connections.opened(io, extensions))
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(listener)
-        .map_err(|error| format!("{address} can't be listened on: {error}"))?
+        .map_err(cannot_listen(address))?
         .run();
     Ok(Running { address, app, handle: server.handle(), server, jobs })
 }

@@ -92,10 +92,11 @@ async fn serve(mut config: Config, with_demo: bool) -> Result<(), String> {
     if with_demo {
         config.show_site();
     }
-    let found = server::find_port(&mut config)?;
+    let (socket, address) = server::bind(config.listen)?;
+    config.listens_on(address);
     let app = server::open(config, Clock::default())?;
-    let running = server::start(app, found)?;
-    let welcome = if with_demo { add_demo(&running.app).await? } else { None };
+    let welcome = if with_demo { add_demo(&app).await? } else { None };
+    let running = server::start(app, socket)?;
     greet(&running, welcome).await?;
     let handle = running.handle.clone();
     actix_web::rt::spawn(async move {

@@ -39,23 +39,29 @@ impl Deprecation {
     /// Says so in an operation of the document.
     pub(super) fn describe(self, operation: &mut Map<String, Value>) {
         operation.insert("deprecated".to_owned(), json!(true));
-        let mut headers = vec![
-            (
-                "Deprecation",
-                "Since when the operation should not be used any more (RFC 9745); `Link` has the page that says what to use instead.",
-            ),
-            ("Link", "The page that says what to use instead, as `deprecation`."),
-        ];
-        headers.extend(self.sunset.map(|_| ("Sunset", "From when on the operation may be gone (RFC 8594).")));
         let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
         for response in responses.into_iter().flat_map(Map::values_mut) {
-            for (name, words) in &headers {
+            for (name, value) in self.headers() {
+                let (name, words) = told(&name);
                 // A list has links of its own.
                 if response["headers"].get(name).is_none() {
-                    response["headers"][*name] = described_header(name, words, true);
+                    response["headers"][name] = described_header(name, words, true);
+                    response["headers"][name]["example"] = json!(value.to_str().ok());
                 }
             }
         }
+    }
+}
+
+/// How a header is written in the document, and what is said of it.
+fn told(name: &HeaderName) -> (&'static str, &'static str) {
+    if *name == DEPRECATION {
+        let words = "Since when the operation should not be used any more (RFC 9745); `Link` has the page that says what to use instead.";
+        ("Deprecation", words)
+    } else if *name == LINK {
+        ("Link", "The page that says what to use instead, as `deprecation`.")
+    } else {
+        ("Sunset", "From when on the operation may be gone (RFC 8594).")
     }
 }
 
@@ -139,9 +145,12 @@ mod tests {
         let (old, new) = (&paths["/api/v1/old"]["get"], &paths["/api/v1/new"]["get"]);
         assert_eq!((&old["deprecated"], new.get("deprecated")), (&json!(true), None));
         for (_, response) in old["responses"].as_object().unwrap() {
-            for name in ["Deprecation", "Link", "Sunset"] {
+            let shown = ["Deprecation", "Link", "Sunset"].map(|name| {
                 assert_eq!(response["headers"][name]["required"], true, "{name}");
-            }
+                response["headers"][name]["example"].as_str().unwrap()
+            });
+            let page = "</guides/changelog>; rel=\"deprecation\"; type=\"text/html\"";
+            assert_eq!(shown, ["@1800000000", page, "Tue, 28 Dec 2027 13:20:00 GMT"]);
         }
         assert!(new["responses"]["200"]["headers"].get("Deprecation").is_none());
     }

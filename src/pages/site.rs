@@ -68,8 +68,9 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
 /// # Errors
 /// `404` where no page is looked for.
 pub(crate) async fn fallback(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Problem> {
-    let is_of_others =
-        ["/api/", "/docs/", "/guides/", "/problems/"].iter().any(|other| request.path().starts_with(other));
+    // The address as the routes take it, however its characters are spelled.
+    let address = request.match_info().as_str();
+    let is_of_others = ["/api/", "/docs/", "/guides/", "/problems/"].iter().any(|other| address.starts_with(other));
     let looks = [Method::GET, Method::HEAD].contains(request.method());
     if !app.config.shows_site || is_of_others || !looks {
         return Err(Problem::not_found());

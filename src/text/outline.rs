@@ -53,8 +53,10 @@ struct Walk {
     html: String,
     depth: usize,
     text: TextBuilder,
-    /// Where headings stand in the beginning of the text.
+    /// Where headings stand in the text, as far as its lead reaches.
     heading_lines: Vec<Range<usize>>,
+    /// How many bytes of the text these headings are.
+    heading_bytes: usize,
     headings: Vec<TopHeading>,
     open_heading: Option<OpenHeading>,
     /// Depth of the footnote link being read: its number or arrow is no text.
@@ -92,13 +94,14 @@ pub(super) fn outline(clean_html: &str) -> Outline {
 
 /// The beginning of a text, without its headings where there is anything else.
 fn lead(text: &str, headings: &[Range<usize>]) -> String {
-    let end = text.floor_char_boundary(LEAD_BYTES);
     let (mut lead, mut from) = (String::new(), 0);
-    for heading in headings.iter().chain([&(end..end)]) {
-        lead.push_str(&text[from..heading.start.clamp(from, end)]);
-        from = heading.end.clamp(from, end);
+    for heading in headings.iter().chain([&(text.len()..text.len())]) {
+        // A line's end that is counted with the last heading is not part of the finished text.
+        let stretch = &text[from..heading.start.clamp(from, text.len())];
+        lead.push_str(&stretch[..stretch.floor_char_boundary(LEAD_BYTES - lead.len())]);
+        from = heading.end.min(text.len());
     }
-    if lead.trim().is_empty() { text[..end].to_owned() } else { lead }
+    if lead.trim().is_empty() { text[..text.floor_char_boundary(LEAD_BYTES)].to_owned() } else { lead }
 }
 
 impl Walk {
@@ -223,7 +226,8 @@ impl Walk {
     }
 
     fn finish_heading(&mut self, heading: OpenHeading) {
-        if heading.line < LEAD_BYTES {
+        if heading.line - self.heading_bytes < LEAD_BYTES {
+            self.heading_bytes += self.text.len() - heading.line;
             self.heading_lines.push(heading.line..self.text.len());
         }
         let text = heading.text.finish();

@@ -1,7 +1,7 @@
 //! The program as the person who runs it meets it: the real binary, its files, its words.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use copydesk::config::Config;
 use copydesk::server;
+use copydesk::state::Clock;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use serde_json::{Value, json};
@@ -550,14 +551,31 @@ fn each_command_explains_itself_with_an_example() {
 }
 
 #[test]
-fn a_port_that_is_set_is_opened_when_the_program_can_answer_and_a_free_one_before() {
-    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let config =
-        |listen: String| Config::load(move |name| (name == "COPYDESK_LISTEN").then(|| listen.clone())).unwrap();
-    let mut set = config(taken.to_string());
-    assert!(server::find_port(&mut set).unwrap().is_none());
-    let mut free = config("127.0.0.1:0".to_owned());
-    let found = server::find_port(&mut free).unwrap().unwrap();
-    assert_eq!(free.listen, found.local_addr().unwrap());
-    assert!(free.public_url.ends_with(&format!(":{}", free.listen.port())), "{}", free.public_url);
+fn a_port_is_taken_at_once_and_opened_when_the_program_can_answer() {
+    actix_web::rt::System::new().block_on(async {
+        let (socket, address) = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert!(server::bind(address).unwrap_err().contains(&format!("{address} can't be listened on: ")));
+        let dir = directory();
+        let data = dir.path().to_str().unwrap().to_owned();
+        let mut config = Config::load(move |name| (name == "COPYDESK_DATA_DIR").then(|| data.clone())).unwrap();
+        config.listens_on(address);
+        assert!(config.public_url.ends_with(&format!(":{}", address.port())), "{}", config.public_url);
+        let running = server::start(server::open(config, Clock::default()).unwrap(), socket).unwrap();
+        assert_eq!(running.address, address);
+        TcpStream::connect(address).unwrap();
+    });
+}
+
+#[test]
+fn a_taken_port_is_told_before_anything_is_made() {
+    let dir = directory();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = run(dir.path(), &["serve", "--demo", "--listen", &address]);
+    let words = words(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{words}");
+    assert!(words.contains(&format!("{address} can't be listened on: Address already in use")), "{words}");
+    let made: Vec<_> = fs::read_dir(dir.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(made, ["copydesk.db.lock"], "neither keys nor a database");
 }

@@ -172,7 +172,8 @@ impl TestServer {
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let running = server::start(app, None).unwrap();
+                let (socket, _) = server::bind(app.config.listen).unwrap();
+                let running = server::start(app, socket).unwrap();
                 sender.send((running.address, Arc::clone(&running.app), running.handle.clone())).unwrap();
                 running.serve().await.unwrap();
             });

@@ -18,6 +18,18 @@ fn pointers(problem: &Value) -> Vec<&str> {
     problem["changes"].as_array().unwrap().iter().map(|change| change["pointer"].as_str().unwrap()).collect()
 }
 
+/// The members that the sentence of a refusal speaks of; each tells something.
+#[track_caller]
+fn speaks_of(problem: &Value) -> Vec<&'static str> {
+    let detail = problem["detail"].as_str().unwrap();
+    let mut named = vec!["changed_by", "changes", "conflicts", "merged"];
+    named.retain(|member| detail.contains(&format!("`{member}`")));
+    for member in &named {
+        assert!(!problem[member].is_null() && problem[member] != json!([]), "{member}: {problem}");
+    }
+    named
+}
+
 #[test]
 fn edits_of_different_members_come_back_merged_and_ready_to_send() {
     let server = TestServer::start();
@@ -56,6 +68,7 @@ fn edits_of_one_member_conflict_unless_they_are_the_same() {
     work.client.patch(&work.path, "\"v1\"", &json!({ "title": "Two", "tags": ["rest"] })).expect(200);
     let problem = second(work.client.patch(&work.path, "\"v1\"", &json!({ "title": "Three", "subtitle": "x" })));
     assert_eq!((&problem["conflicts"], &problem["merged"]), (&json!(["/title"]), &Value::Null));
+    assert_eq!(speaks_of(&problem), ["changed_by", "changes", "conflicts"]);
     let problem = second(work.client.patch(&work.path, "\"v1\"", &json!({ "title": "Two", "subtitle": "x" })));
     assert_eq!((&problem["conflicts"], &problem["merged"]["subtitle"]), (&json!([]), &json!("x")));
     // What can't be merged is refused all the same, and with what is known.
@@ -63,11 +76,30 @@ fn edits_of_one_member_conflict_unless_they_are_the_same() {
         let problem = second(work.client.patch(&work.path, tag, &patch));
         assert_eq!((&problem["changes"], &problem["merged"]), (&Value::Null, &Value::Null), "{tag}");
         assert!(problem["changed_by"]["name"].is_string(), "{problem}");
+        assert_eq!(speaks_of(&problem), ["changed_by"], "{problem}");
     }
     let problem = second(work.client.patch(&work.path, "\"v1\"", &json!({ "title": "" })));
     assert_eq!((pointers(&problem), &problem["merged"]), (vec!["/tags", "/title"], &Value::Null));
     let problem = second(work.delete_tagged("\"v1\""));
     assert_eq!((pointers(&problem), &problem["merged"]), (vec!["/tags", "/title"], &Value::Null));
+    assert_eq!(speaks_of(&problem), ["changed_by", "changes"]);
+}
+
+/// What the clock brings out nobody moved.
+#[test]
+fn a_refusal_speaks_of_no_member_that_tells_nothing() {
+    let server = TestServer::start();
+    let work = Work::begin(server.signed_in(Role::Admin), &json!({ "title": "One" }));
+    let soon = server.app.clock.now().plus_seconds(150).to_string();
+    work.does("publish", &json!({ "revision": 1, "publish_at": soon }));
+    let tag = work.client.get(&work.path).expect(200).etag().to_owned();
+    pass(&server, 150);
+    eventually("the clock has brought it out", || (work.now()["visibility"] == "public").then_some(()));
+    let problem = second(work.client.patch(&work.path, &tag, &json!({ "title": "Two" })));
+    assert_eq!(problem["changed_by"], Value::Null, "{problem}");
+    assert_eq!(speaks_of(&problem), ["merged"]);
+    let problem = second(work.client.patch(&work.path, "\"v9\"", &json!({ "title": "Two" })));
+    assert_eq!(speaks_of(&problem), Vec::<&str>::new(), "{problem}");
 }
 
 #[test]
@@ -79,6 +111,8 @@ fn a_move_is_no_edit_so_the_edit_merges_with_it() {
     let problem = second(work.client.patch(&work.path, "\"v1\"", &json!({ "title": "Two" })));
     assert_eq!((&problem["changes"], &problem["changed_by"]["id"]), (&json!([]), &json!(publisher.id.to_string())));
     assert_eq!(problem["merged"]["title"], "Two");
+    assert_eq!(speaks_of(&problem), ["changed_by", "merged"]);
+    assert!(problem["detail"].as_str().unwrap().contains("what you read"), "{problem}");
     // What other resources can't tell is null.
     let author = work.client.post("/api/v1/manage/authors", &json!({ "name": "Maya" })).expect(201);
     let path = author.header("location").to_owned();

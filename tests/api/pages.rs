@@ -50,7 +50,12 @@ fn the_sample_content_comes_with_a_site() {
     }
     let (status, page) = get("/a-former-address", "text/html,*/*");
     assert!(status == 404 && page.starts_with("<!doctype html>"), "{status}: {page}");
-    for (path, accept) in [("/a-former-address", "*/*"), ("/api/v1/nothing", "text/html")] {
+    for (path, accept) in [
+        ("/a-former-address", "*/*"),
+        ("/api/v1/nothing", "text/html"),
+        ("/ap%69/v1/nothing", "text/html"),
+        ("/%64ocs/nothing", "text/html"),
+    ] {
         let (status, problem) = get(path, accept);
         assert!(status == 404 && problem.contains("/problems/not-found"), "{status}: {problem}");
     }

@@ -79,6 +79,24 @@ pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<S
     shared
 }
 
+/// Shows the limit of each operation that has one: operations have different ones.
+pub(super) fn show_limits(paths: &mut Map<String, Value>, examples: &[Example]) {
+    for operation in operations_mut(paths) {
+        let id = operation["operationId"].clone();
+        let of_operation = |example: &&Example| id == example.operation_id;
+        let recorded: BTreeMap<_, _> =
+            examples.iter().filter(of_operation).flat_map(|example| &example.response.headers).collect();
+        let responses = operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut);
+        for headers in responses.filter_map(|response| response.get_mut("headers")) {
+            for name in ["RateLimit", "RateLimit-Policy"] {
+                if let (Some(header), Some(value)) = (headers.get_mut(name), recorded.get(&name.to_owned())) {
+                    header["example"] = json!(value);
+                }
+            }
+        }
+    }
+}
+
 fn show_request(operation: &mut Value, example: &Example) {
     let is_good = example.response.status < 400;
     let Some(media_type) = example.request.media_type.as_deref().filter(|_| is_good) else { return };

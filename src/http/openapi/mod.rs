@@ -49,10 +49,12 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
     drop_unused(&paths, &mut schemas);
     paths.sort_keys();
     named::refer_to_enumerations(&mut paths, &schemas);
-    let headers = shared_headers(&mut paths);
     // A test finds a file that can't be read: nothing has a link or an example then.
+    let recorded = examples::read(info.examples).unwrap_or_default();
+    examples::show_limits(&mut paths, &recorded);
+    let headers = shared_headers(&mut paths);
     links::add(&mut paths, &links::read(info.links).unwrap_or_default());
-    let examples = examples::add(&mut paths, &examples::read(info.examples).unwrap_or_default());
+    let examples = examples::add(&mut paths, &recorded);
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -124,9 +124,11 @@ pub fn header(name: &str, description: &str) -> Option<(Value, Value)> {
     }
     let says = |words: &str| description.contains(words);
     let (most, holds, example) = match name {
+        "Cache-Control" if says("keys may be held") => (200, Pattern("^[a-z0-9=, -]+$"), "public, max-age=300"),
         "Cache-Control" => (200, Pattern("^[a-z0-9=, -]+$"), "public, max-age=0, must-revalidate"),
-        "Retry-After" => (10, Pattern("^[0-9]+$"), "60"),
+        "Retry-After" => (10, Pattern("^[0-9]+$"), "1"),
         "ETag" if says("Made from the bytes") => (100, Pattern(ENTITY_TAG), "\"sx8aUv0PBuPOhwXq5CuK\""),
+        "ETag" if says("new resource") => (100, Pattern(ENTITY_TAG), "\"v1\""),
         "ETag" => (100, Pattern(ENTITY_TAG), "\"v3\""),
         "Last-Modified" => (29, Format("http-date"), "Mon, 23 Nov 2026 09:30:00 GMT"),
         "Content-Version" => (19, Pattern("^[0-9]+$"), "42"),

@@ -93,6 +93,12 @@ fn an_excerpt_is_made_of_what_is_not_a_heading_where_there_is_anything_else() {
     let long = format!("{}\n\n## Late\n\nend", "ä ".repeat(3000));
     assert_eq!(check(&long).lead.len(), 4095, "whole characters of it");
     assert!(!lead(&format!("{}\n\n## {}", "a ".repeat(2040), "b".repeat(5000))).contains('b'));
+    let (long, many) = (format!("# {}", "Long ".repeat(2000)), "## Short\n\n".repeat(1000));
+    for headings in [long, many] {
+        let lead = check(&format!("{headings}\n\n{}", "words ".repeat(2000))).lead;
+        assert!(lead.starts_with("words words") && lead.len() == 4096, "headings take none of its room");
+        assert_eq!(check(&format!("{headings}\n\nWords.\n\n{headings}\n\nMore.")).lead.trim(), "Words.\nMore.");
+    }
 }
 
 #[test]
