@@ -1,5 +1,7 @@
 //! What operators and integrators need: health, and the `OpenAPI` document.
 
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -7,6 +9,7 @@ use tokio::sync::OnceCell;
 use utoipa::ToSchema;
 
 use crate::db;
+use crate::http::coding::{CONTENT_ENCODING, Coded, Codings, Wanted};
 use crate::http::openapi::Info;
 use crate::http::{Managed, NoParameters, Operations, Problem, Query, conditional};
 use crate::state::App;
@@ -46,7 +49,7 @@ pub(crate) fn operations() -> Operations {
 /// The `OpenAPI` document, made when it is first asked for: most programs that run are never asked.
 pub(crate) struct Documents {
     operations: fn() -> Operations,
-    openapi: OnceCell<(web::Bytes, String)>,
+    openapi: OnceCell<Codings>,
 }
 
 impl Documents {
@@ -55,17 +58,15 @@ impl Documents {
         Self { operations, openapi: OnceCell::new() }
     }
 
-    /// The document as JSON, and its entity tag.
-    async fn openapi(&self) -> Result<&(web::Bytes, String), Problem> {
+    /// The document as JSON, in the coding that a client wants.
+    async fn openapi(&self, wanted: Wanted) -> Result<Coded, Problem> {
         let operations = self.operations;
         let make = move || serde_json::to_vec(&crate::http::openapi::document(&operations(), &INFO));
-        self.openapi
-            .get_or_try_init(|| async move {
-                let bytes = web::block(make).await.map_err(Problem::internal)?.map_err(Problem::internal)?;
-                let tag = conditional::content_tag(&bytes);
-                Ok((bytes.into(), tag))
-            })
-            .await
+        let codings = self.openapi.get_or_try_init(|| async move {
+            let bytes = web::block(make).await.map_err(Problem::internal)?.map_err(Problem::internal)?;
+            Ok::<_, Problem>(Codings::new(bytes))
+        });
+        Ok(codings.await?.coded(wanted).await)
     }
 }
 
@@ -121,14 +122,22 @@ pub(crate) async fn get_readiness(app: Data<App>, _query: Query<NoParameters>) -
 }
 
 /// An answer that is the `OpenAPI` document.
-pub(crate) struct OpenApiDocument((web::Bytes, String));
+pub(crate) struct OpenApiDocument(Coded);
 
 impl actix_web::Responder for OpenApiDocument {
     type Body = actix_web::body::BoxBody;
 
     fn respond_to(self, req: &HttpRequest) -> HttpResponse {
-        let (bytes, tag) = self.0;
-        conditional::lasting(req, &tag, "application/json", bytes)
+        let content_encoding = self.0.content_encoding();
+        let tag = self.0.tag.to_str().unwrap_or_default();
+        let mut answer = conditional::lasting(req, tag, "application/json", self.0.bytes);
+        let is_whole = answer.status() == StatusCode::OK;
+        let headers = answer.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        if let Some(content_encoding) = content_encoding.filter(|_| is_whole) {
+            headers.insert(header::CONTENT_ENCODING, content_encoding);
+        }
+        answer
     }
 }
 
@@ -141,6 +150,7 @@ impl crate::http::Output for OpenApiDocument {
             description.header(status, "ETag", "Made from the bytes of the document.");
             description.header(status, "Cache-Control", "How long the answer is fresh.");
         }
+        description.optional_header("200", "Content-Encoding", CONTENT_ENCODING);
     }
 }
 
@@ -150,7 +160,8 @@ impl crate::http::Output for OpenApiDocument {
 #[utoipa::path(get, path = "/openapi.json", tag = "Operation")]
 pub(crate) async fn get_openapi(
     documents: Data<Documents>,
+    wanted: Wanted,
     _query: Query<NoParameters>,
 ) -> Result<OpenApiDocument, Problem> {
-    Ok(OpenApiDocument(documents.openapi().await?.clone()))
+    documents.openapi(wanted).await.map(OpenApiDocument)
 }

@@ -22,7 +22,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
-use super::representation::{Representation, Wanted};
+use super::coding::Wanted;
+use super::representation::Representation;
 use crate::bounded_cache::bounded;
 use crate::db::{PresentState, Timestamp};
 use crate::state::App;

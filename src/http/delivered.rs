@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::answer::describe_links;
 use super::api::Output;
+use super::coding::CONTENT_ENCODING;
 use super::conditional::{ANY_HEADER, MAX_HEADER};
 use super::description::Description;
 use super::problem::Problem;
@@ -208,8 +209,7 @@ impl<T: Serialize + ToSchema> Output for Delivered<T> {
             description.header(status, "Content-Version", "Counts the changes of what is public.");
         }
         description.header("200", "Last-Modified", "When the published state that is shown came into being.");
-        let coding = "`br` or `gzip`, as `Accept-Encoding` asks for; absent where the answer is sent as it is.";
-        description.optional_header("200", "Content-Encoding", coding);
+        description.optional_header("200", "Content-Encoding", CONTENT_ENCODING);
         describe_links(description);
         description.parameter(json!({
             "name": "If-None-Match", "in": "header", "required": false,

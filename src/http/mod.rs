@@ -5,6 +5,7 @@ pub mod answer;
 pub mod answer_cache;
 pub mod api;
 pub mod body;
+pub mod coding;
 pub mod conditional;
 pub mod connections;
 pub mod delivered;

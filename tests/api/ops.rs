@@ -72,6 +72,34 @@ fn the_document_is_served_with_a_tag_that_saves_the_second_transfer() {
 }
 
 #[test]
+fn the_document_is_sent_in_the_coding_that_a_client_likes() {
+    let server = TestServer::start();
+    let client = server.anonymous();
+    let get = |accepted: &str| client.request("GET", "/openapi.json").header("accept-encoding", accepted).send();
+    let plain = get("identity").expect(200);
+    assert!(plain.find_header("content-encoding").is_none());
+    let mut tags = vec![plain.etag().to_owned()];
+    for (accepted, coding) in [("gzip", "gzip"), ("gzip, br", "br"), ("br;q=0.5, gzip", "gzip")] {
+        let coded = get(accepted).expect(200);
+        assert_eq!((coded.header("content-encoding"), coded.header("vary")), (coding, "Accept-Encoding"));
+        assert!(coded.body.len() * 8 < plain.body.len(), "{} of {}", coded.body.len(), plain.body.len());
+        let mut unpacked = Vec::new();
+        match coding {
+            "br" => drop(brotli::Decompressor::new(&*coded.body, 4096).read_to_end(&mut unpacked).unwrap()),
+            _ => drop(flate2::read::GzDecoder::new(&*coded.body).read_to_end(&mut unpacked).unwrap()),
+        }
+        assert_eq!(unpacked, plain.body, "{accepted}");
+        tags.push(coded.etag().to_owned());
+        let known = client.request("GET", "/openapi.json").header("accept-encoding", accepted);
+        let again = known.header("if-none-match", coded.etag()).send().expect(304);
+        assert_eq!((again.find_header("content-encoding"), again.header("vary")), (None, "Accept-Encoding"));
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    assert_eq!(tags.len(), 3, "one for each coding");
+}
+
+#[test]
 fn the_served_document_is_the_one_that_the_program_prints() {
     let server = TestServer::start();
     let printed: serde_json::Value = serde_json::from_str(&copydesk::server::openapi_json().unwrap()).unwrap();
