@@ -1,4 +1,5 @@
-"""Writes that are acknowledged, one after another on one connection that is kept: copydesk beside PocketBase.
+"""Writes that are acknowledged, by one writer and by eight at once, each on a connection that is kept: copydesk beside
+PocketBase.
 
 The two promise different things: copydesk answers when an article is on the disk (`synchronous=FULL`), PocketBase when it
 is written but may still be lost with the power (`synchronous=NORMAL`, its default). The client is the same.
@@ -6,6 +7,7 @@ is written but may still be lost with the power (`synchronous=NORMAL`, its defau
 
 import http.client
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -18,6 +20,9 @@ from writes import BODY, disk
 
 PASSWORD = "harbour lantern quietly mended"
 WRITES = "/api/v1/manage/articles"
+OWN, OTHER = "copydesk (`synchronous=FULL`)", "PocketBase (`synchronous=NORMAL`)"
+# How many write at once.
+WRITERS = (1, 8)
 
 
 class Editor:
@@ -48,12 +53,41 @@ class Editor:
         return self.send(f"{WRITES}/{article['id']}/publish", {"revision": 1})
 
 
-def rate(write, seconds):
+def rate(writers, seconds):
+    """Writes a second of all writers together."""
+    barrier, results = multiprocessing.Barrier(len(writers)), multiprocessing.Queue()
+    processes = [multiprocessing.Process(target=go_on, args=(write, seconds, barrier, results)) for write in writers]
+    for process in processes:
+        process.start()
+    total = sum(results.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return total
+
+
+def go_on(write, seconds, barrier, results):
+    write()
+    barrier.wait()
     done, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < seconds:
         write()
         done += 1
-    return done / (time.perf_counter() - begun)
+    results.put(done / (time.perf_counter() - begun))
+
+
+def creates(admin):
+    """A write of PocketBase."""
+    return lambda: admin.send("POST", pocketbase.ARTICLES,
+                              {"title": "An article", "slug": uuid.uuid4().hex, "body_html": BODY})
+
+
+def named(program, writers):
+    return f"{program}, {'one after another' if writers == 1 else f'{writers} at once'}"
+
+
+def rival(name):
+    """The result of PocketBase that another is compared with; none where it is nobody's."""
+    return name.replace(OWN, OTHER) if name.startswith((OWN, OTHER)) else None
 
 
 def measure(work, data, pocketbase_data, cores, rounds, seconds):
@@ -61,16 +95,12 @@ def measure(work, data, pocketbase_data, cores, rounds, seconds):
     port = contestants.free_ports(2)
     own = contestants.copydesk("copydesk", data, port, "/api/v1/articles?limit=1", work, cores)
     other = pocketbase.server(pocketbase_data, port + 1, pocketbase.list_path(), work, cores)
-    editor, admin = Editor(port, data), pocketbase.Admin(port + 1)
-
-    def create():
-        admin.send("POST", pocketbase.ARTICLES, {"title": "An article", "slug": uuid.uuid4().hex, "body_html": BODY})
-
-    measured = {
-        "the disk alone (4 KiB and `fdatasync`)": lambda: disk(work, seconds),
-        "copydesk (`synchronous=FULL`)": lambda: rate(editor.write, seconds),
-        "PocketBase (`synchronous=NORMAL`)": lambda: rate(create, seconds),
-    }
+    editors = [Editor(port, data, f"bench{number}").write for number in range(max(WRITERS))]
+    admins = [creates(pocketbase.Admin(port + 1)) for _ in range(max(WRITERS))]
+    measured = {"the disk alone (4 KiB and `fdatasync`)": lambda: disk(work, seconds)}
+    for number in WRITERS:
+        for program, writers in ((OWN, editors[:number]), (OTHER, admins[:number])):
+            measured[named(program, number)] = lambda writers=writers: rate(writers, seconds)
     results = {name: [] for name in measured}
     everywhere = os.sched_getaffinity(0)
     if cores.apart:

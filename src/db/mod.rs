@@ -177,7 +177,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.snapshot(|conn, _| work(conn)).await
+        self.readers.run(move |conn: &mut Conn| transaction(conn, work)).await?
     }
 
     /// Like [`Db::read`], and tells `work` which state of the public content it sees.

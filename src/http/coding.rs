@@ -335,7 +335,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_refuses_what_is_not_coded_gets_it_coded_whatever_that_saves() {
-        let small = Codings::new(b"x");
+        let small = Codings::new(b"x".to_vec());
         assert_eq!(small.coded(wanted("gzip")).await.coding, Coding::Identity);
         let coded = small.coded(wanted("gzip, identity;q=0")).await;
         assert_eq!((coded.coding, coded.bytes.to_vec()), (Coding::Gzip, gzip(b"x").unwrap()));
@@ -345,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_coding_is_kept_where_it_saves_something_and_the_weight_says_how_much_all_of_them_take() {
-        let words = Codings::new(&b"words ".repeat(20_000));
+        let words = Codings::new(b"words ".repeat(20_000));
         assert!(words.made(wanted("br")).is_none() && words.made(wanted("")).is_some());
         let coded = [words.coded(wanted("br")).await, words.coded(wanted("gzip")).await];
         assert!(words.made(wanted("br")).is_some());
@@ -353,7 +353,7 @@ mod tests {
         assert!(taken as u64 <= words.weight(), "{taken}");
         let noise: Vec<u8> =
             (0..2000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
-        let noise = Codings::new(&noise);
+        let noise = Codings::new(noise);
         assert_eq!(noise.coded(wanted("br")).await.coding, Coding::Identity);
         assert!(noise.made(wanted("br")).is_some(), "that is known from then on");
     }
