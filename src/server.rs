@@ -1,5 +1,6 @@
 //! The composition: operations, middleware, start and stop.
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::middleware::from_fn;
 use actix_web::rt::task::JoinHandle;
 use actix_web::{App as Service, HttpServer, web};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 
 use crate::auth::address::UntrustedProxy;
 use crate::auth::files::make_private_dir;
@@ -153,18 +154,23 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
 /// # Errors
 /// A sentence that says why the address can't be listened on.
 pub fn bind(address: SocketAddr) -> Result<(TcpSocket, SocketAddr), String> {
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A port that is set is free again at once after a restart; one that is found is nobody else's.
-        socket.set_reuseaddr(cfg!(unix) && address.port() != 0)?;
-        socket.bind(address)?;
-        let found = socket.local_addr()?;
-        Ok((socket, found))
-    };
-    bound().map_err(cannot_listen(address))
+    let bound = bound(address, false).or_else(|error| match error.kind() {
+        // Connections that an earlier run has closed still hold the port, and it is free for who shares it with them.
+        ErrorKind::AddrInUse if cfg!(unix) => bound(address, true),
+        _ => Err(error),
+    });
+    bound.map_err(cannot_listen(address))
 }
 
-fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> String {
+fn bound(address: SocketAddr, shared: bool) -> io::Result<(TcpSocket, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(shared)?;
+    socket.bind(address)?;
+    let found = socket.local_addr()?;
+    Ok((socket, found))
+}
+
+fn cannot_listen(address: SocketAddr) -> impl Fn(io::Error) -> String {
     move |error| format!("{address} can't be listened on: {error}")
 }
 
@@ -173,7 +179,7 @@ fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> String {
 /// # Errors
 /// A sentence that says why the address can't be listened on.
 pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
-    let listener = socket.listen(BACKLOG).and_then(TcpListener::into_std).map_err(cannot_listen(app.config.listen))?;
+    let listener = listening(socket).map_err(cannot_listen(app.config.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (workers, shows_site) = (app.config.workers, app.config.shows_site);
     let app = Arc::new(app);
@@ -215,6 +221,12 @@ pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
         .map_err(cannot_listen(address))?
         .run();
     Ok(Running { address, app, handle: server.handle(), server, jobs })
+}
+
+fn listening(socket: TcpSocket) -> io::Result<std::net::TcpListener> {
+    // Connections take this over, so that the next run can have the port at once.
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 async fn sweep(connections: Arc<Connections>) {

@@ -2,7 +2,8 @@
 PocketBase.
 
 The two promise different things: copydesk answers when an article is on the disk (`synchronous=FULL`), PocketBase when it
-is written but may still be lost with the power (`synchronous=NORMAL`, its default). The client is the same.
+is written but may still be lost with the power (`synchronous=NORMAL`, its default). The clients are the same, and eight of
+them share one core where the servers have the other.
 """
 
 import http.client
@@ -19,6 +20,8 @@ import pocketbase
 from writes import BODY, disk
 
 PASSWORD = "harbour lantern quietly mended"
+# In seconds.
+PATIENCE = 30
 WRITES = "/api/v1/manage/articles"
 OWN, OTHER = "copydesk (`synchronous=FULL`)", "PocketBase (`synchronous=NORMAL`)"
 # How many write at once.
@@ -54,30 +57,37 @@ class Editor:
 
 
 def rate(writers, seconds):
-    """Writes a second of all writers together."""
-    barrier, results = multiprocessing.Barrier(len(writers)), multiprocessing.Queue()
-    processes = [multiprocessing.Process(target=go_on, args=(write, seconds, barrier, results)) for write in writers]
-    for process in processes:
+    """Writes a second of all writers together; each is (its client, what writes)."""
+    processes = multiprocessing.get_context("fork")
+    barrier, results = processes.Barrier(len(writers)), processes.Queue()
+    running = [processes.Process(target=go_on, args=(*writer, seconds, barrier, results)) for writer in writers]
+    for process in running:
         process.start()
-    total = sum(results.get() for _ in processes)
-    for process in processes:
-        process.join()
-    return total
+    try:
+        return sum(results.get(timeout=seconds + PATIENCE) for _ in running)
+    finally:
+        for process in running:
+            process.terminate()
+            process.join()
 
 
-def go_on(write, seconds, barrier, results):
+def go_on(client, write, seconds, barrier, results):
+    # The last connection may have been ended since it was silent.
+    client.connection.close()
     write()
-    barrier.wait()
+    barrier.wait(PATIENCE)
     done, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < seconds:
         write()
         done += 1
     results.put(done / (time.perf_counter() - begun))
+    results.close()
+    results.join_thread()
 
 
 def creates(admin):
-    """A write of PocketBase."""
-    return lambda: admin.send("POST", pocketbase.ARTICLES,
+    """PocketBase's client, and what writes."""
+    return admin, lambda: admin.send("POST", pocketbase.ARTICLES,
                               {"title": "An article", "slug": uuid.uuid4().hex, "body_html": BODY})
 
 
@@ -95,11 +105,11 @@ def measure(work, data, pocketbase_data, cores, rounds, seconds):
     port = contestants.free_ports(2)
     own = contestants.copydesk("copydesk", data, port, "/api/v1/articles?limit=1", work, cores)
     other = pocketbase.server(pocketbase_data, port + 1, pocketbase.list_path(), work, cores)
-    editors = [Editor(port, data, f"bench{number}").write for number in range(max(WRITERS))]
+    editors = [Editor(port, data, f"bench{number}") for number in range(max(WRITERS))]
     admins = [creates(pocketbase.Admin(port + 1)) for _ in range(max(WRITERS))]
     measured = {"the disk alone (4 KiB and `fdatasync`)": lambda: disk(work, seconds)}
     for number in WRITERS:
-        for program, writers in ((OWN, editors[:number]), (OTHER, admins[:number])):
+        for program, writers in ((OWN, [(editor, editor.write) for editor in editors[:number]]), (OTHER, admins[:number])):
             measured[named(program, number)] = lambda writers=writers: rate(writers, seconds)
     results = {name: [] for name in measured}
     everywhere = os.sched_getaffinity(0)

@@ -96,7 +96,12 @@ async fn serve(mut config: Config, with_demo: bool) -> Result<(), String> {
     config.listens_on(address);
     let app = server::open(config, Clock::default())?;
     let welcome = if with_demo { add_demo(&app).await? } else { None };
-    let running = server::start(app, socket)?;
+    let running = server::start(app, socket).inspect_err(|_| {
+        // What is shown once is shown although nothing is served.
+        if let Some(welcome) = &welcome {
+            tell(welcome);
+        }
+    })?;
     greet(&running, welcome).await?;
     let handle = running.handle.clone();
     actix_web::rt::spawn(async move {

@@ -1,7 +1,7 @@
 //! The two doors to the database: [`Db::read`] and [`Db::write`].
 //!
-//! A read runs in one read transaction on a connection that can't write, and its first query is the
-//! content version: all it sees is one state, and it knows which. A write runs by itself or with others that wait in one
+//! A read runs in one read transaction on a connection that can't write: all it sees is one state. Where it must know which,
+//! its first query is the content version ([`Db::snapshot`]). A write runs by itself or with others that wait in one
 //! immediate transaction on the one writing connection; what follows its commit happens on the writer's thread
 //! before the caller hears of it, since a handler may vanish at any `.await` with its client.
 //! Each door is a few threads that own their connections behind a bounded queue; past the bound a
@@ -164,7 +164,7 @@ impl Db {
         Ok(sqlite::pending(&mut sqlite::open(file, sqlite::Access::Write)?)? > 0)
     }
 
-    /// Runs `work` in one read transaction; the connection refuses to write.
+    /// Runs `work` in one read transaction, which sees the state that its first query finds; the connection refuses to write.
     ///
     /// # Errors
     /// What `work` returns, or an [`Error`] of the door.
@@ -311,7 +311,8 @@ impl Db {
     /// The [`Error`] that keeps it from answering.
     pub async fn check(&self) -> Result<(), Error> {
         self.file.check()?;
-        self.read(|_| Ok::<_, Error>(())).await?;
+        // Its own query looks into the file, which the transaction alone would not.
+        self.snapshot(|_, _| Ok::<_, Error>(())).await?;
         self.rehearse(|_| Ok::<_, Error>(())).await
     }
 }
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_every_read_begins_with_scans_nothing() {
+    async fn what_a_snapshot_begins_with_scans_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&dir.path().join("test.db"), Clock::default()).unwrap();
         let sql = diesel::debug_query::<Sqlite, _>(&super::present::present()).to_string();

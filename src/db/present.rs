@@ -46,7 +46,7 @@ impl ContentVersion {
     }
 }
 
-/// The present version and when it ends. Every read begins with it, so both are looked up in an index: the
+/// The present version and when it ends. Every snapshot and every write begins with it, so both are looked up in an index: the
 /// condition is what lets the small one of the due times be used.
 #[dsl::auto_type]
 pub(super) fn present() -> _ {

@@ -553,8 +553,13 @@ fn each_command_explains_itself_with_an_example() {
 #[test]
 fn a_port_is_taken_at_once_and_opened_when_the_program_can_answer() {
     actix_web::rt::System::new().block_on(async {
-        let (socket, address) = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        // No other test listens here, so that nobody else is given the port in between.
+        let (socket, address) = server::bind(([127, 0, 0, 2], 0).into()).unwrap();
         assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert!(server::bind(address).unwrap_err().contains(&format!("{address} can't be listened on: ")));
+        // The same where the port was set and not found.
+        drop(socket);
+        let (socket, _) = server::bind(address).unwrap();
         assert!(server::bind(address).unwrap_err().contains(&format!("{address} can't be listened on: ")));
         let dir = directory();
         let data = dir.path().to_str().unwrap().to_owned();
@@ -564,11 +569,12 @@ fn a_port_is_taken_at_once_and_opened_when_the_program_can_answer() {
         let running = server::start(server::open(config, Clock::default()).unwrap(), socket).unwrap();
         assert_eq!(running.address, address);
         TcpStream::connect(address).unwrap();
+        assert!(server::bind(address).is_err());
     });
 }
 
 #[test]
-fn a_taken_port_is_told_before_anything_is_made() {
+fn a_taken_port_is_told_before_keys_or_a_database_are_made() {
     let dir = directory();
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -10,6 +10,9 @@ use super::operations_mut;
 use crate::http::body::FORM;
 use crate::http::problem::{INTERNAL, OVERLOADED, Occurrence, PROBLEM_JSON, Problem, REQUEST_TIMEOUT};
 
+/// The status of a limit that is exceeded.
+const EXCEEDED: u16 = 429;
+
 /// A request, and what it was answered with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Example {
@@ -79,22 +82,30 @@ pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<S
     shared
 }
 
-/// Shows the limit of each operation that has one: operations have different ones.
+/// Shows the limit of each operation that has one, since operations have different ones, and what is left of it: as
+/// recorded in its first example, and nothing where it is exceeded.
 pub(super) fn show_limits(paths: &mut Map<String, Value>, examples: &[Example]) {
     for operation in operations_mut(paths) {
         let id = operation["operationId"].clone();
-        let of_operation = |example: &&Example| id == example.operation_id;
-        let recorded: BTreeMap<_, _> =
-            examples.iter().filter(of_operation).flat_map(|example| &example.response.headers).collect();
-        let responses = operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut);
-        for headers in responses.filter_map(|response| response.get_mut("headers")) {
+        let of_operation = |example: &&Example| id == example.operation_id && example.response.status != EXCEEDED;
+        let recorded =
+            |name: &str| examples.iter().filter(of_operation).find_map(|example| example.response.headers.get(name));
+        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
             for name in ["RateLimit", "RateLimit-Policy"] {
-                if let (Some(header), Some(value)) = (headers.get_mut(name), recorded.get(&name.to_owned())) {
-                    header["example"] = json!(value);
+                let header = response.get_mut("headers").and_then(|headers| headers.get_mut(name));
+                if let (Some(header), Some(value)) = (header, recorded(name)) {
+                    header["example"] =
+                        json!(if *status == EXCEEDED.to_string() { exhausted(value) } else { value.clone() });
                 }
             }
         }
     }
+}
+
+/// The same limit with nothing left of it.
+fn exhausted(limit: &str) -> String {
+    let items = limit.split(';').map(|item| if item.starts_with("r=") { "r=0" } else { item });
+    items.collect::<Vec<_>>().join(";")
 }
 
 fn show_request(operation: &mut Value, example: &Example) {

@@ -35,6 +35,7 @@ pub fn document(operations: &Operations, info: &Info) -> Value {
     add_problem(&mut schemas);
     named::name_variants(&mut schemas);
     flatten_all(&mut schemas);
+    named::name_open_objects(&mut schemas);
     let answers = reachable_from_answers(&paths, &schemas);
     for name in answers {
         let optional = operations.optional().iter().find(|(schema, _)| *schema == name).map_or(&[][..], |(_, o)| o);

@@ -1,10 +1,11 @@
 //! Gives names to parts of schemas, so that generated clients have one type for what is one thing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::operations_mut;
+use crate::http::schema::has_type;
 
 /// Makes components of the variants of an enumeration with data, told apart by a member that always holds the same word.
 ///
@@ -50,6 +51,47 @@ fn capitalised(word: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
+/// Makes a component of the object of any members that several schemas have under one name.
+///
+/// # Panics
+/// Where another schema has that name.
+pub(super) fn name_open_objects(schemas: &mut Map<String, Value>) {
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for (member, _) in members(schemas).filter(|(_, of)| is_open_object(of)) {
+        *found.entry(member.clone()).or_default() += 1;
+    }
+    for member in found.into_iter().filter(|(_, times)| *times > 1).map(|(member, _)| member) {
+        let name = capitalised(&member);
+        assert!(!schemas.contains_key(&name), "two schemas have the name {name}");
+        for (_, of) in members(schemas).filter(|(other, of)| **other == member && is_open_object(of)) {
+            refer_to(of, &format!("#/components/schemas/{name}"));
+        }
+        let description = "An object of any members, which the program hands on as it is.";
+        schemas.insert(name, json!({ "type": "object", "description": description, "additionalProperties": true }));
+    }
+}
+
+/// All members of schemas.
+fn members(schemas: &mut Map<String, Value>) -> impl Iterator<Item = (&String, &mut Value)> {
+    schemas.values_mut().filter_map(|schema| schema.get_mut("properties")?.as_object_mut()).flatten()
+}
+
+fn is_open_object(schema: &Value) -> bool {
+    has_type(schema, "object") && schema.get("properties").is_none() && !schema["additionalProperties"].is_object()
+}
+
+/// Says the same by a reference; what else is said of the member stays.
+fn refer_to(schema: &mut Value, reference: &str) {
+    let may_be_null = has_type(schema, "null");
+    let Some(own) = schema.as_object_mut() else { return };
+    own.retain(|keyword, _| !["type", "additionalProperties"].contains(&keyword.as_str()));
+    if may_be_null {
+        own.insert("oneOf".to_owned(), json!([{ "$ref": reference }, { "type": "null" }]));
+    } else {
+        own.insert("$ref".to_owned(), json!(reference));
+    }
+}
+
 /// Refers to a component where a parameter repeats the words of one.
 pub(super) fn refer_to_enumerations(paths: &mut Map<String, Value>, schemas: &Map<String, Value>) {
     let parameters =
@@ -82,6 +124,25 @@ mod tests {
         assert_eq!(schemas["Found"]["discriminator"]["mapping"]["article"], "#/components/schemas/FoundArticle");
         assert_eq!(schemas["FoundArticle"]["properties"]["kind"]["enum"], json!(["article"]));
         assert_eq!(schemas["Either"], either);
+    }
+
+    #[test]
+    fn objects_of_any_members_are_one_thing_where_they_have_one_name() {
+        let open = |kind: Value| json!({ "type": kind, "description": "More.", "default": {} });
+        let article = json!({ "properties": { "extra": open(json!("object")), "once": open(json!("object")) } });
+        let patch = json!({ "properties": { "extra": open(json!(["object", "null"])) } });
+        let other = json!({ "properties": { "extra": { "type": "string" } } });
+        let all = [("Article", article), ("Patch", patch), ("Other", other.clone())];
+        let mut schemas = Map::from_iter(all.map(|(name, schema)| (name.to_owned(), schema)));
+        name_open_objects(&mut schemas);
+        let reference = json!({ "$ref": "#/components/schemas/Extra" });
+        let said = |schema: &str| schemas[schema]["properties"]["extra"].clone();
+        assert_eq!(said("Article")["$ref"], reference["$ref"]);
+        assert_eq!((&said("Article")["description"], &said("Article")["default"]), (&json!("More."), &json!({})));
+        assert_eq!(said("Patch")["oneOf"], json!([reference, { "type": "null" }]));
+        assert!(said("Article").get("type").is_none() && said("Patch").get("type").is_none());
+        assert_eq!(schemas["Article"]["properties"]["once"], open(json!("object")));
+        assert_eq!((&schemas["Other"], &schemas["Extra"]["type"]), (&other, &json!("object")));
     }
 
     #[test]

@@ -183,7 +183,8 @@ fn is_the_same_each_time(name: &str, status: &str) -> bool {
     match name {
         "Cache-Control" | "RateLimit-Policy" => true,
         "ETag" => status == "201",
-        "Retry-After" => status == "409" || status == "503",
+        "Retry-After" => status == "409",
+        "RateLimit" => status != "429",
         _ => false,
     }
 }
