@@ -67,7 +67,7 @@ def rate(writers, seconds):
         return sum(results.get(timeout=seconds + PATIENCE) for _ in running)
     finally:
         for process in running:
-            process.terminate()
+            process.kill()
             process.join()
 
 

@@ -13,7 +13,7 @@ use super::{password_links, sign_ins};
 use crate::changes::{SubjectKind, Who};
 use crate::db::Timestamp;
 use crate::http::api::page;
-use crate::http::{Body, Fault, Json, Limited, NoContent, NoParameters, Operations, Problem, Query};
+use crate::http::{Body, Fault, Json, Limited, NoContent, NoParameters, Operations, Problem, Query, guarded};
 use crate::state::App;
 use crate::users;
 
@@ -102,11 +102,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-i
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 fn file(media_type: &'static str, text: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header(("x-robots-tag", "noindex"))
-        .content_type(media_type)
-        .body(text)
+        .content_type(media_type);
+    guarded(answer.body(text), POLICY)
 }

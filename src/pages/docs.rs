@@ -10,9 +10,9 @@ use flate2::read::GzDecoder;
 use utoipa_swagger_ui::SwaggerFile;
 
 use super::to;
-use crate::http::Problem;
 use crate::http::api::page;
 use crate::http::conditional::REVALIDATED;
+use crate::http::{Problem, guarded};
 
 /// Registers the page.
 pub(super) fn register(config: &mut web::ServiceConfig) {
@@ -31,21 +31,22 @@ async fn swagger_file(
     let SwaggerFile { bytes, content_type, gzpipped: is_gzipped, .. } = found.ok_or_else(Problem::not_found)?;
     let mut answer = HttpResponse::Ok();
     answer
-        .insert_header((header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
         .insert_header((header::CACHE_CONTROL, REVALIDATED))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::VARY, "accept-encoding"))
         .content_type(content_type);
-    if !is_gzipped {
-        return Ok(answer.body(bytes.into_owned()));
-    }
     let encodings = [header::Encoding::gzip(), header::Encoding::identity()];
-    if accepted.and_then(|accepted| accepted.negotiate(encodings.iter())) == Some(header::Encoding::gzip()) {
-        return Ok(answer.insert_header(header::ContentEncoding::Gzip).body(bytes.into_owned()));
-    }
-    let mut plain = Vec::new();
-    GzDecoder::new(&*bytes).read_to_end(&mut plain).map_err(Problem::internal)?;
-    Ok(answer.body(plain))
+    let takes_gzip = || accepted?.negotiate(encodings.iter()).filter(|encoding| *encoding == header::Encoding::gzip());
+    let body = if !is_gzipped {
+        bytes.into_owned()
+    } else if takes_gzip().is_some() {
+        answer.insert_header(header::ContentEncoding::Gzip);
+        bytes.into_owned()
+    } else {
+        let mut plain = Vec::new();
+        GzDecoder::new(&*bytes).read_to_end(&mut plain).map_err(Problem::internal)?;
+        plain
+    };
+    Ok(guarded(answer.body(body), DOCS_POLICY))
 }
 
 /// Nothing may come from elsewhere. Swagger UI's logo brings a style of its own, which is known by its hash; it embeds

@@ -2,13 +2,14 @@
 //! each problem means, and the example site.
 
 use actix_cors::Cors;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use crate::http::api::page;
 use crate::http::conditional::{self, REVALIDATED};
+use crate::http::guarded;
 use crate::state::App;
 
 mod docs;
@@ -65,14 +66,6 @@ async fn where_things_are(app: Data<App>) -> HttpResponse {
 fn file(request: &HttpRequest, content_type: &str, policy: &'static str, bytes: &'static [u8]) -> HttpResponse {
     let tag = conditional::content_tag(bytes);
     guarded(conditional::lasting(request, &tag, content_type, Bytes::from_static(bytes)), policy)
-}
-
-/// Says what a page may load, and that it tells nobody where a reader came from.
-fn guarded(mut answer: HttpResponse, policy: &'static str) -> HttpResponse {
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    answer
 }
 
 /// A page in the look of all of them.

@@ -6,9 +6,9 @@ use actix_web::http::header;
 use actix_web::web;
 
 use super::{HTML, PAGE_POLICY, document};
-use crate::http::Problem;
 use crate::http::api::page;
 use crate::http::problem::{KINDS, Kind};
+use crate::http::{Problem, guarded};
 
 /// Registers the pages.
 pub(super) fn register(config: &mut web::ServiceConfig, cors: impl Fn() -> Cors) {
@@ -23,11 +23,9 @@ async fn problem_page(name: web::Path<String>) -> Result<HttpResponse, Problem> 
 }
 
 fn html(body: &str) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
-        .content_type(HTML)
-        .body(body.to_owned())
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::CACHE_CONTROL, "public, max-age=3600")).content_type(HTML);
+    guarded(answer.body(body.to_owned()), PAGE_POLICY)
 }
 
 fn problem_html(kind: &Kind) -> String {

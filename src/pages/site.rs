@@ -5,9 +5,9 @@ use actix_web::http::header;
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{HTML, file, guarded};
-use crate::http::Problem;
+use super::{HTML, file};
 use crate::http::api::page;
+use crate::http::{Problem, guarded};
 use crate::state::App;
 
 /// What the pages need and nothing else. Images of articles may lie anywhere; the contact form comes back here.
