@@ -47,17 +47,32 @@ pub(super) fn by_facets(
     limit: usize,
 ) -> Result<Vec<Uuid>, Problem> {
     facets.retain(|(kind, _)| kind != "author");
-    let mut scores: HashMap<ArticleId, (f64, Timestamp)> = HashMap::new();
-    for facet in &facets {
-        let having = having(reader, facet, language)?;
+    let all = facets.iter().map(|facet| having(reader, facet, language)).collect::<Result<Vec<_>, _>>()?;
+    let candidates = all.iter().map(|having| having.newest.len()).sum();
+    let mut scores: HashMap<ArticleId, Score> = HashMap::with_capacity(candidates);
+    for having in &all {
         for (id, published_at) in &having.newest {
             scores.entry(*id).or_insert((0.0, *published_at)).0 += having.weight;
         }
     }
     scores.remove(&id);
-    let mut ranked: Vec<_> = scores.into_iter().collect();
-    ranked.sort_by(|(a_id, (a, a_at)), (b_id, (b, b_at))| b.total_cmp(a).then(b_at.cmp(a_at)).then(b_id.cmp(a_id)));
-    Ok(ranked.into_iter().take(limit).map(|(id, _)| id.uuid()).collect())
+    Ok(best(scores.into_iter().collect(), limit))
+}
+
+/// How much an article has in common with another, and when it was published.
+type Score = (f64, Timestamp);
+
+/// The ids of the best so many, the best first. The order of the others is not worth finding.
+fn best(mut scored: Vec<(ArticleId, Score)>, limit: usize) -> Vec<Uuid> {
+    let order = |(a_id, (a, a_at)): &(ArticleId, Score), (b_id, (b, b_at)): &(ArticleId, Score)| {
+        b.total_cmp(a).then(b_at.cmp(a_at)).then(b_id.cmp(a_id))
+    };
+    if limit < scored.len() {
+        scored.select_nth_unstable_by(limit, order);
+        scored.truncate(limit);
+    }
+    scored.sort_unstable_by(order);
+    scored.into_iter().map(|(id, _)| id.uuid()).collect()
 }
 
 /// The newest articles of a language that have a facet.
@@ -98,7 +113,29 @@ fn newest(conn: &mut Conn, kind: &str, target: &[u8], language: &str) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_best_are_the_first_of_all_in_order(
+            scores in prop::collection::vec((0_u8..4, 0_u8..4), 0..40),
+            limit in 0_usize..50,
+        ) {
+            let article = |number: usize| ArticleId::from_uuid(Uuid::from_u128(number as u128));
+            let scored: Vec<(ArticleId, Score)> = scores
+                .iter()
+                .enumerate()
+                .map(|(number, (score, at))| (article(number), (f64::from(*score), Timestamp::from_unix_millis(i64::from(*at)))))
+                .collect();
+            let rank = |number: &usize| (scores[*number], *number);
+            let mut numbers: Vec<usize> = (0..scores.len()).collect();
+            numbers.sort_by_key(|number| std::cmp::Reverse(rank(number)));
+            let wanted: Vec<Uuid> = numbers.iter().take(limit).map(|number| article(*number).uuid()).collect();
+            prop_assert_eq!(best(scored, limit), wanted);
+        }
+    }
 
     #[test]
     fn what_is_rarer_weighs_more() {
