@@ -75,7 +75,7 @@ impl Body for Confirmation {}
 
 /// What signs in without the app.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct RecoveryCodes {
+pub(crate) struct NewRecoveryCodes {
     /// Each may be sent once in the place of a code. They are shown this once.
     #[schema(min_items = 10, max_items = 10)]
     recovery_codes: Vec<String>,
@@ -137,14 +137,14 @@ pub(crate) async fn confirm_second_factor(
     client: Client,
     _query: Query<NoParameters>,
     Json(body): Json<Confirmation>,
-) -> Result<Limited<Managed<RecoveryCodes>>, Problem> {
+) -> Result<Limited<Managed<NewRecoveryCodes>>, Problem> {
     let (user, sign_in, now) = (caller.user(), caller.sign_in(), app.clock.now());
     let limit = admit_login(&app, &client)?;
     let state = app.clone();
     let codes = app
         .write(caller.actor(), false, move |tx| confirm(tx, &state, user, sign_in, body.code.expose_secret(), now))
         .await;
-    Limited::of(codes.map(|recovery_codes| Managed::new(RecoveryCodes { recovery_codes })), limit)
+    Limited::of(codes.map(|recovery_codes| Managed::new(NewRecoveryCodes { recovery_codes })), limit)
 }
 
 fn confirm(
