@@ -1,7 +1,7 @@
 //! The composition: operations, middleware, start and stop.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_cors::Cors;
@@ -156,7 +156,7 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
 pub fn bind(address: SocketAddr) -> Result<(TcpSocket, SocketAddr), String> {
     let bound = bound(address, false).or_else(|error| match error.kind() {
         // Connections that an earlier run has closed still hold the port, and it is free for who shares it with them.
-        ErrorKind::AddrInUse if cfg!(unix) => bound(address, true),
+        ErrorKind::AddrInUse if cfg!(unix) && address.port() != 0 => bound(address, true),
         _ => Err(error),
     });
     bound.map_err(cannot_listen(address))
@@ -166,8 +166,20 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<(TcpSocket, SocketAddr
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(shared)?;
     socket.bind(address)?;
+    // With them it is shared now; another program that would share it as well is refused.
+    socket.set_reuseaddr(false)?;
     let found = socket.local_addr()?;
     Ok((socket, found))
+}
+
+/// Listens on an address that is taken: from now on connections wait to be accepted.
+///
+/// # Errors
+/// What the system says.
+pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
+    // Connections take this over, so that the next run can have the port at once.
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 fn cannot_listen(address: SocketAddr) -> impl Fn(io::Error) -> String {
@@ -179,7 +191,7 @@ fn cannot_listen(address: SocketAddr) -> impl Fn(io::Error) -> String {
 /// # Errors
 /// A sentence that says why the address can't be listened on.
 pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
-    let listener = listening(socket).map_err(cannot_listen(app.config.listen))?;
+    let listener = listen(socket).map_err(cannot_listen(app.config.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (workers, shows_site) = (app.config.workers, app.config.shows_site);
     let app = Arc::new(app);
@@ -221,12 +233,6 @@ pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
         .map_err(cannot_listen(address))?
         .run();
     Ok(Running { address, app, handle: server.handle(), server, jobs })
-}
-
-fn listening(socket: TcpSocket) -> io::Result<std::net::TcpListener> {
-    // Connections take this over, so that the next run can have the port at once.
-    socket.set_reuseaddr(cfg!(unix))?;
-    socket.listen(BACKLOG)?.into_std()
 }
 
 async fn sweep(connections: Arc<Connections>) {

@@ -10,6 +10,7 @@ import http.client
 import json
 import multiprocessing
 import os
+import queue
 import subprocess
 import sys
 import time
@@ -65,6 +66,8 @@ def rate(writers, seconds):
         process.start()
     try:
         return sum(results.get(timeout=seconds + PATIENCE) for _ in running)
+    except queue.Empty:
+        sys.exit("a writer has stopped; what it was told stands above")
     finally:
         for process in running:
             process.kill()

@@ -14,7 +14,9 @@ use crate::auth::{Actor, Caller, EditArticles};
 use crate::db::Conn;
 use crate::http::conditional::{Put, version_tag};
 use crate::http::problem::{CONFLICT, PRECONDITION_FAILED};
-use crate::http::{Draft, NoParameters, Path, PathParameter, Problem, Query, Stored, Strict, Versioned, WriteOptions};
+use crate::http::{
+    Draft, MergePatch, NoParameters, Path, PathParameter, Problem, Query, Stored, Strict, Versioned, WriteOptions,
+};
 use crate::state::App;
 
 /// The longest name, in characters.
@@ -102,7 +104,7 @@ pub(super) async fn put_article_by_external_id(
             Err(Problem::new(&PRECONDITION_FAILED, detail))
         }
         (Put::Replace(if_match), Some(row)) => {
-            let patch = draft.into_replacement();
+            let patch = MergePatch::replacing(draft);
             editing::change(&app, row.id, patch, &if_match, writing).await.map(Stored::Replaced)
         }
     }

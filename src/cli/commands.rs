@@ -150,10 +150,9 @@ async fn greet(running: &server::Running, welcome: Option<String>) -> Result<(),
     tell(&format!("  API   http://{address}/api/v1/articles"));
     tell(&format!("  Docs  http://{address}/docs/"));
     tell(&format!("  Data  {}", config.database.display()));
-    let users = running.app.db.read(users::count).await.map_err(|problem: Problem| sentence(&problem))?;
     if let Some(welcome) = welcome {
         tell(&welcome);
-    } else if users == 0 {
+    } else if running.app.db.read(users::count).await.map_err(|problem: Problem| sentence(&problem))? == 0 {
         tell("There is no account yet. Create the first one in another terminal:");
         tell("  copydesk user create --email you@example.org --name You --role admin --password-stdin");
     }

@@ -1,4 +1,4 @@
-//! What an editor sends: a whole new resource, or a [`MergePatch`] of the present one.
+//! What an editor sends: a whole new resource, or a merge patch of the present one.
 //!
 //! A resource's editable members are one struct, [`Editable`], so a new member is one line. What was read can
 //! be sent back: a read-only member of the answer is ignored where it equals the present value, and a fault
@@ -21,7 +21,6 @@ use super::api::Input;
 use super::body::{JSON, parse, read_json};
 use super::description::Description;
 use super::editable::{Editable, Shape, components, draft_schema, shape};
-use super::merge_patch::MergePatch;
 use super::problem::{Fault, Problem};
 use super::schema;
 
@@ -71,9 +70,9 @@ impl<T> Drafted<T> {
 pub struct Draft<T>(Map<String, Value>, PhantomData<T>);
 
 impl<T> Draft<T> {
-    /// What takes the place of a whole resource.
-    pub fn into_replacement(self) -> MergePatch<T> {
-        MergePatch::replacing(self.0)
+    /// Its members, as they were sent.
+    pub(super) fn into_members(self) -> Map<String, Value> {
+        self.0
     }
 
     /// The draft without a member that says what is known already.

@@ -18,7 +18,7 @@ use super::api::Input;
 use super::body::{JSON, MERGE_PATCH, parse};
 use super::description::Description;
 use super::draft::{
-    Drafted, Extraction, TRANSIENT, Warning, checked, first_segment, object, read_object, read_only_fault,
+    Draft, Drafted, Extraction, TRANSIENT, Warning, checked, first_segment, object, read_object, read_only_fault,
 };
 use super::editable::{Editable, Shape, changes_schema, components, patch_schema, shape};
 use super::problem::{Fault, Problem};
@@ -86,8 +86,8 @@ impl<T> MergePatch<T> {
     }
 
     /// What takes the place of a whole resource.
-    pub(super) fn replacing(members: Map<String, Value>) -> Self {
-        Self { members, replaces: true, kind: PhantomData }
+    pub fn replacing(draft: Draft<T>) -> Self {
+        Self { members: draft.into_members(), replaces: true, kind: PhantomData }
     }
 
     /// Whether it takes the place of the whole resource.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
@@ -17,6 +17,9 @@ use tempfile::TempDir;
 use totp_rs::{Builder, Secret};
 
 use crate::sign_in::header_of;
+
+/// No other test listens here, so that nobody else is given a port that was free a moment ago.
+const ONLY_HERE: Ipv4Addr = if cfg!(target_os = "linux") { Ipv4Addr::new(127, 0, 0, 2) } else { Ipv4Addr::LOCALHOST };
 
 pub(crate) const PASSWORD: &str = "a long and secret phrase";
 
@@ -553,8 +556,7 @@ fn each_command_explains_itself_with_an_example() {
 #[test]
 fn a_port_is_taken_at_once_and_opened_when_the_program_can_answer() {
     actix_web::rt::System::new().block_on(async {
-        // No other test listens here, so that nobody else is given the port in between.
-        let (socket, address) = server::bind(([127, 0, 0, 2], 0).into()).unwrap();
+        let (socket, address) = server::bind((ONLY_HERE, 0).into()).unwrap();
         assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert!(server::bind(address).unwrap_err().contains(&format!("{address} can't be listened on: ")));
         // The same where the port was set and not found.
@@ -570,6 +572,24 @@ fn a_port_is_taken_at_once_and_opened_when_the_program_can_answer() {
         assert_eq!(running.address, address);
         TcpStream::connect(address).unwrap();
         assert!(server::bind(address).is_err());
+    });
+}
+
+/// What the program has closed itself still holds the port for a minute, as after every restart under load.
+#[test]
+fn a_port_that_only_closed_connections_hold_is_free_for_one() {
+    actix_web::rt::System::new().block_on(async {
+        let (socket, address) = server::bind((ONLY_HERE, 0).into()).unwrap();
+        let listener = tokio::net::TcpListener::from_std(server::listen(socket).unwrap()).unwrap();
+        let (client, accepted) = tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
+        // The side that closes first waits.
+        drop(accepted.unwrap());
+        let mut rest = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut client.unwrap(), &mut rest).await.unwrap();
+        drop(listener);
+        let (socket, _) = server::bind(address).expect("the next run can have it at once");
+        assert!(server::bind(address).is_err(), "and nobody else beside it");
+        server::listen(socket).unwrap();
     });
 }
 

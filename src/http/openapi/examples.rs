@@ -83,29 +83,33 @@ pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<S
 }
 
 /// Shows the limit of each operation that has one, since operations have different ones, and what is left of it: as
-/// recorded in its first example, and nothing where it is exceeded.
+/// recorded in its first example, and nothing where it is exceeded, with when there is more again.
 pub(super) fn show_limits(paths: &mut Map<String, Value>, examples: &[Example]) {
     for operation in operations_mut(paths) {
         let id = operation["operationId"].clone();
         let of_operation = |example: &&Example| id == example.operation_id && example.response.status != EXCEEDED;
         let recorded =
             |name: &str| examples.iter().filter(of_operation).find_map(|example| example.response.headers.get(name));
+        let (Some(policy), Some(limit)) = (recorded("RateLimit-Policy"), recorded("RateLimit")) else { continue };
+        let (exceeded, wait) = exceeded(limit);
         for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-            for name in ["RateLimit", "RateLimit-Policy"] {
-                let header = response.get_mut("headers").and_then(|headers| headers.get_mut(name));
-                if let (Some(header), Some(value)) = (header, recorded(name)) {
-                    header["example"] =
-                        json!(if *status == EXCEEDED.to_string() { exhausted(value) } else { value.clone() });
+            let is_exceeded = *status == EXCEEDED.to_string();
+            let limit = if is_exceeded { &exceeded } else { limit };
+            let wait = is_exceeded.then_some(("Retry-After", &wait));
+            for (name, value) in [("RateLimit-Policy", policy), ("RateLimit", limit)].into_iter().chain(wait) {
+                if let Some(header) = response.get_mut("headers").and_then(|headers| headers.get_mut(name)) {
+                    header["example"] = json!(value);
                 }
             }
         }
     }
 }
 
-/// The same limit with nothing left of it.
-fn exhausted(limit: &str) -> String {
+/// The same limit with nothing left of it, and in how many seconds there is more.
+fn exceeded(limit: &str) -> (String, String) {
     let items = limit.split(';').map(|item| if item.starts_with("r=") { "r=0" } else { item });
-    items.collect::<Vec<_>>().join(";")
+    let wait = limit.split(';').find_map(|item| item.strip_prefix("t=")).unwrap_or_default();
+    (items.collect::<Vec<_>>().join(";"), wait.to_owned())
 }
 
 fn show_request(operation: &mut Value, example: &Example) {

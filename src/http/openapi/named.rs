@@ -77,7 +77,8 @@ fn members(schemas: &mut Map<String, Value>) -> impl Iterator<Item = (&String, &
 }
 
 fn is_open_object(schema: &Value) -> bool {
-    has_type(schema, "object") && schema.get("properties").is_none() && !schema["additionalProperties"].is_object()
+    let of_any_members = schema.get("additionalProperties").is_none_or(|of| *of == json!(true));
+    has_type(schema, "object") && schema.get("properties").is_none() && of_any_members
 }
 
 /// Says the same by a reference; what else is said of the member stays.
@@ -132,7 +133,8 @@ mod tests {
         let article = json!({ "properties": { "extra": open(json!("object")), "once": open(json!("object")) } });
         let patch = json!({ "properties": { "extra": open(json!(["object", "null"])) } });
         let other = json!({ "properties": { "extra": { "type": "string" } } });
-        let all = [("Article", article), ("Patch", patch), ("Other", other.clone())];
+        let closed = json!({ "properties": { "extra": { "type": "object", "additionalProperties": false } } });
+        let all = [("Article", article), ("Patch", patch), ("Other", other.clone()), ("Closed", closed.clone())];
         let mut schemas = Map::from_iter(all.map(|(name, schema)| (name.to_owned(), schema)));
         name_open_objects(&mut schemas);
         let reference = json!({ "$ref": "#/components/schemas/Extra" });
@@ -142,7 +144,8 @@ mod tests {
         assert_eq!(said("Patch")["oneOf"], json!([reference, { "type": "null" }]));
         assert!(said("Article").get("type").is_none() && said("Patch").get("type").is_none());
         assert_eq!(schemas["Article"]["properties"]["once"], open(json!("object")));
-        assert_eq!((&schemas["Other"], &schemas["Extra"]["type"]), (&other, &json!("object")));
+        assert_eq!((&schemas["Other"], &schemas["Closed"]), (&other, &closed));
+        assert_eq!(schemas["Extra"]["type"], "object");
     }
 
     #[test]
