@@ -18,6 +18,9 @@ use copydesk::http::coding::Wanted;
 use copydesk::http::page::Cursor;
 use copydesk::http::representation::Representation;
 use copydesk::http::{CachePolicy, Seen, SortKind, SortValue, answer_cache};
+use copydesk::schema::{
+    articles, authors, categories, content_version, published_articles, published_bodies, published_facets,
+};
 use copydesk::{server, text};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use diesel::connection::SimpleConnection;
@@ -103,26 +106,6 @@ fn kept(criterion: &mut Criterion) {
         serving.await.unwrap().unwrap();
     });
 }
-
-/// The tables that delivery reads, as far as the bare SQL asks for them.
-mod tables {
-    diesel::table! { content_version (id) { id -> BigInt, version -> BigInt, } }
-    diesel::table! { articles (id) { id -> Binary, due_at -> Nullable<BigInt>, } }
-    diesel::table! { published_articles (article_id) {
-        article_id -> Binary, slug -> Text, language -> Text, published_at -> BigInt, summary -> Text,
-    } }
-    diesel::table! { published_bodies (article_id) { article_id -> Binary, document -> Text, } }
-    diesel::table! { published_facets (article_id, kind, target) {
-        article_id -> Binary, kind -> Text, target -> Binary, language -> Text, published_at -> BigInt,
-    } }
-    diesel::table! { authors (id) { id -> Binary, slug -> Text, content -> Text, } }
-    diesel::table! { categories (id) { id -> Binary, slug -> Text, content -> Text, } }
-    diesel::joinable!(published_bodies -> published_articles (article_id));
-    diesel::allow_tables_to_appear_in_same_query!(content_version, articles);
-    diesel::allow_tables_to_appear_in_same_query!(published_articles, published_bodies, published_facets);
-}
-
-use tables::{articles, authors, categories, content_version, published_articles, published_bodies, published_facets};
 
 /// An id, a slug and a JSON document.
 type Row = (Vec<u8>, String, String);

@@ -11,8 +11,8 @@ each make an article, or change one. Figures are medians over the rounds.
 """
 
 import argparse
+import functools
 import json
-import multiprocessing
 import os
 import socket
 import sqlite3
@@ -23,6 +23,7 @@ import time
 import uuid
 
 import plot
+import together
 from figures import Server
 
 PASSWORD = "harbour lantern quietly mended"
@@ -96,32 +97,18 @@ class Caller:
         return piece
 
 
-def write(address, key, kind, seconds, number, barrier, results):
-    caller = Caller(address, key)
-    path = "/api/v1/manage/articles"
+def writer(address, key, kind, number):
+    """What a writer does again and again, on a connection of its own."""
+    caller, path = Caller(address, key), "/api/v1/manage/articles"
     article = {"title": f"Writer {number}", "slug": uuid.uuid4().hex, "body_markdown": BODY}
     own = f"{path}/{json.loads(caller.send('POST', path, article))['id']}"
-    barrier.wait()
-    done, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        if kind == "make":
-            caller.send("POST", path, {**article, "slug": uuid.uuid4().hex})
-        else:
-            caller.send("PATCH", own, {"subtitle": str(done)}, 'If-Match: *\r\n')
-        done += 1
-    results.put(done / (time.perf_counter() - begun))
+    if kind == "make":
+        return lambda done: caller.send("POST", path, {**article, "slug": uuid.uuid4().hex})
+    return lambda done: caller.send("PATCH", own, {"subtitle": str(done)}, 'If-Match: *\r\n')
 
 
 def program(server, key, kind, writers, seconds):
-    barrier, results = multiprocessing.Barrier(writers), multiprocessing.Queue()
-    processes = [multiprocessing.Process(target=write, args=(server.address, key, kind, seconds, n, barrier, results))
-                 for n in range(writers)]
-    for process in processes:
-        process.start()
-    rate = sum(results.get() for _ in processes)
-    for process in processes:
-        process.join()
-    return rate
+    return together.rate([functools.partial(writer, server.address, key, kind, n) for n in range(writers)], seconds)
 
 
 def own_key(server):

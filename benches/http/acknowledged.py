@@ -6,23 +6,20 @@ is written but may still be lost with the power (`synchronous=NORMAL`, its defau
 them share one core where the servers have the other.
 """
 
+import functools
 import http.client
 import json
-import multiprocessing
 import os
-import queue
 import subprocess
 import sys
-import time
 import uuid
 
 import contestants
 import pocketbase
+import together
 from writes import BODY, disk
 
 PASSWORD = "harbour lantern quietly mended"
-# In seconds.
-PATIENCE = 30
 WRITES = "/api/v1/manage/articles"
 OWN, OTHER = "copydesk (`synchronous=FULL`)", "PocketBase (`synchronous=NORMAL`)"
 # How many write at once.
@@ -57,40 +54,19 @@ class Editor:
         return self.send(f"{WRITES}/{article['id']}/publish", {"revision": 1})
 
 
-def rate(writers, seconds):
-    """Writes a second of all writers together; each is (its client, what writes)."""
-    processes = multiprocessing.get_context("fork")
-    barrier, results = processes.Barrier(len(writers)), processes.Queue()
-    running = [processes.Process(target=go_on, args=(*writer, seconds, barrier, results)) for writer in writers]
-    for process in running:
-        process.start()
-    try:
-        return sum(results.get(timeout=seconds + PATIENCE) for _ in running)
-    except queue.Empty:
-        sys.exit("a writer has stopped; what it was told stands above")
-    finally:
-        for process in running:
-            process.kill()
-            process.join()
-
-
-def go_on(client, write, seconds, barrier, results):
-    # The last connection may have been ended since it was silent.
-    client.connection.close()
-    write()
-    barrier.wait(PATIENCE)
-    done, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
+def writer(client, write):
+    """A writer: its client, and what it does again and again."""
+    def prepare():
+        # The last connection may have been ended since it was silent.
+        client.connection.close()
         write()
-        done += 1
-    results.put(done / (time.perf_counter() - begun))
-    results.close()
-    results.join_thread()
+        return lambda done: write()
+    return prepare
 
 
 def creates(admin):
-    """PocketBase's client, and what writes."""
-    return admin, lambda: admin.send("POST", pocketbase.ARTICLES,
+    """A write of PocketBase."""
+    return lambda: admin.send("POST", pocketbase.ARTICLES,
                               {"title": "An article", "slug": uuid.uuid4().hex, "body_html": BODY})
 
 
@@ -109,11 +85,13 @@ def measure(work, data, pocketbase_data, cores, rounds, seconds):
     own = contestants.copydesk("copydesk", data, port, "/api/v1/articles?limit=1", work, cores)
     other = pocketbase.server(pocketbase_data, port + 1, pocketbase.list_path(), work, cores)
     editors = [Editor(port, data, f"bench{number}") for number in range(max(WRITERS))]
-    admins = [creates(pocketbase.Admin(port + 1)) for _ in range(max(WRITERS))]
+    admins = [pocketbase.Admin(port + 1) for _ in range(max(WRITERS))]
+    writers = {OWN: [writer(editor, editor.write) for editor in editors],
+               OTHER: [writer(admin, creates(admin)) for admin in admins]}
     measured = {"the disk alone (4 KiB and `fdatasync`)": lambda: disk(work, seconds)}
     for number in WRITERS:
-        for program, writers in ((OWN, [(editor, editor.write) for editor in editors[:number]]), (OTHER, admins[:number])):
-            measured[named(program, number)] = lambda writers=writers: rate(writers, seconds)
+        for program, all_of_them in writers.items():
+            measured[named(program, number)] = functools.partial(together.rate, all_of_them[:number], seconds)
     results = {name: [] for name in measured}
     everywhere = os.sched_getaffinity(0)
     if cores.apart:

@@ -64,7 +64,7 @@ pub(super) fn name_open_objects(schemas: &mut Map<String, Value>) {
         let name = capitalised(&member);
         assert!(!schemas.contains_key(&name), "two schemas have the name {name}");
         for (_, of) in members(schemas).filter(|(other, of)| **other == member && is_open_object(of)) {
-            refer_to(of, &format!("#/components/schemas/{name}"));
+            refer_to(of, &name, &["type", "additionalProperties"]);
         }
         let description = "An object of any members, which the program hands on as it is.";
         schemas.insert(name, json!({ "type": "object", "description": description, "additionalProperties": true }));
@@ -81,11 +81,11 @@ fn is_open_object(schema: &Value) -> bool {
     has_type(schema, "object") && schema.get("properties").is_none() && of_any_members
 }
 
-/// Says the same by a reference; what else is said of the member stays.
-fn refer_to(schema: &mut Value, reference: &str) {
-    let may_be_null = has_type(schema, "null");
+/// Says by a reference to a component what these keywords say; what else is said stays.
+fn refer_to(schema: &mut Value, component: &str, keywords: &[&str]) {
+    let (may_be_null, reference) = (has_type(schema, "null"), format!("#/components/schemas/{component}"));
     let Some(own) = schema.as_object_mut() else { return };
-    own.retain(|keyword, _| !["type", "additionalProperties"].contains(&keyword.as_str()));
+    own.retain(|keyword, _| !keywords.contains(&keyword.as_str()));
     if may_be_null {
         own.insert("oneOf".to_owned(), json!([{ "$ref": reference }, { "type": "null" }]));
     } else {
@@ -101,11 +101,7 @@ pub(super) fn refer_to_enumerations(paths: &mut Map<String, Value>, schemas: &Ma
         let words = if schema["items"].is_object() { &mut schema["items"] } else { schema };
         let known = schemas.iter().find(|(_, known)| known["enum"].is_array() && known["enum"] == words["enum"]);
         if let Some((name, _)) = known {
-            let reference = format!("#/components/schemas/{name}");
-            if let Some(own) = words.as_object_mut() {
-                own.retain(|keyword, _| !["type", "enum", "description"].contains(&keyword.as_str()));
-                own.insert("$ref".to_owned(), json!(reference));
-            }
+            refer_to(words, name, &["type", "enum", "description"]);
         }
     }
 }

@@ -183,7 +183,7 @@ fn is_the_same_each_time(name: &str, status: &str) -> bool {
     match name {
         "Cache-Control" | "RateLimit" | "RateLimit-Policy" => true,
         "ETag" => status == "201",
-        "Retry-After" => status == "409" || status == "429",
+        "Retry-After" => ["409", "429", "503"].contains(&status),
         _ => false,
     }
 }
