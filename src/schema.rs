@@ -111,7 +111,6 @@ table! {
     revisions (article_id, number) {
         article_id -> Binary,
         number -> BigInt,
-        content -> Text,
         saved_at -> BigInt,
         saved_by -> Nullable<Binary>,
         name -> Nullable<Text>,
@@ -119,6 +118,7 @@ table! {
         based_on -> Nullable<BigInt>,
         autosave -> Bool,
         retired_at -> Nullable<BigInt>,
+        content -> Text,
     }
 }
 

@@ -171,6 +171,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::db::{Db, Timestamp};
+    use crate::generate::generate;
 
     #[derive(QueryableByName, Debug)]
     struct Column {
@@ -222,6 +225,54 @@ mod tests {
     #[test]
     fn the_declared_tables_are_the_migrated_ones() {
         assert_eq!(declared(), migrated());
+    }
+
+    #[derive(QueryableByName, Debug, PartialEq, Eq)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        line: String,
+    }
+
+    /// What the tables hold that the migration of large rows writes anew.
+    fn large_rows(conn: &mut Conn) -> Vec<Line> {
+        let sql = "SELECT concat_ws('|', hex(article_id), renderer_version, document) AS line FROM published_bodies
+                   UNION ALL SELECT concat_ws('|', hex(article_id), number, saved_at, ifnull(hex(saved_by), '-'),
+                       ifnull(name, '-'), row_version, based_on, autosave, retired_at, content) FROM revisions
+                   UNION ALL SELECT concat_ws('|', hex(hash), hex(fingerprint), hex(caller_id), role, created_at, location,
+                       status, headers, hex(body)) FROM idempotency_keys
+                   ORDER BY 1";
+        diesel::sql_query(sql).load(conn).unwrap()
+    }
+
+    #[tokio::test]
+    async fn large_rows_are_kept_when_they_are_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("test.db");
+        let db = Db::open(&file, Clock::default()).unwrap();
+        generate(&db, "en", 20, Timestamp::from_unix_millis(1_800_000_000_000), |_| ()).await.unwrap();
+        drop(db);
+        let mut conn = open(&file, Access::Write).unwrap();
+        conn.batch_execute(
+            "UPDATE revisions SET name = 'named', saved_by = x'0102', based_on = 1, autosave = 1, retired_at = 5
+                 WHERE rowid % 2 = 0;
+             INSERT INTO idempotency_keys VALUES
+                 (zeroblob(32), zeroblob(32), x'01', 'editor', 7, '/there', 201, '[]', x'7B7D'),
+                 (CAST(x'FF' || zeroblob(31) AS BLOB), zeroblob(32), x'01', 'editor', 7, NULL, NULL, NULL, NULL);",
+        )
+        .unwrap();
+        let before = large_rows(&mut conn);
+        assert_eq!(before.len(), 42);
+        while has_row_numbers(&mut conn) {
+            conn.revert_last_migration(MIGRATIONS).unwrap();
+        }
+        assert_eq!(large_rows(&mut conn), before);
+        migrate(&mut conn).unwrap();
+        assert_eq!(large_rows(&mut conn), before);
+        assert!(check_file(&mut conn).unwrap().is_empty());
+    }
+
+    fn has_row_numbers(conn: &mut Conn) -> bool {
+        conn.batch_execute("SELECT rowid FROM revisions").is_ok()
     }
 
     #[test]

@@ -129,6 +129,7 @@ mod tests {
             prune(tx, at(100_010))?;
             let kept: Vec<(Vec<u8>, Option<i64>)> = idempotency_keys::table
                 .select((idempotency_keys::hash, idempotency_keys::status))
+                .order(idempotency_keys::hash)
                 .load(&mut **tx)
                 .map_err(Error::from)?;
             Ok::<_, Problem>(kept)
