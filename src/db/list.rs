@@ -5,8 +5,11 @@
 //! with several the first key still bounds the range.
 
 use std::fmt::Write as _;
+use std::marker::PhantomData;
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::Error::QueryBuilderError;
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::Sqlite;
 use serde::{Deserialize, Serialize};
@@ -93,6 +96,7 @@ pub struct List {
     keys: Vec<SortKey>,
     conditions: Vec<String>,
     binds: Vec<Bind>,
+    is_kept: bool,
 }
 
 /// The ids of one page, in the list's order.
@@ -104,29 +108,10 @@ pub struct IdPage {
     pub more: bool,
 }
 
-#[derive(QueryableByName)]
-struct IdRow {
-    #[diesel(sql_type = Binary)]
-    id: Vec<u8>,
-}
-
-#[derive(QueryableByName)]
-struct CountRow {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-#[cfg(test)]
-#[derive(QueryableByName)]
-struct PlanRow {
-    #[diesel(sql_type = Text)]
-    detail: String,
-}
-
 impl List {
     /// All rows of a table whose id column is `id`, sorted by `keys` and then by id.
     pub fn new(from: &'static str, id: &'static str, keys: Vec<SortKey>) -> Self {
-        Self { from, id, keys, conditions: Vec::new(), binds: Vec::new() }
+        Self { from, id, keys, conditions: Vec::new(), binds: Vec::new(), is_kept: false }
     }
 
     /// Keeps only rows that meet a condition; each `?` takes one of `binds`.
@@ -135,14 +120,19 @@ impl List {
         self.binds.extend(binds);
     }
 
+    /// Prepares the statements of its pages once and keeps them, for as long as the program runs: only for a list whose
+    /// conditions and keys have few forms, whatever is asked for.
+    pub fn keep_statements(&mut self) {
+        self.is_kept = true;
+    }
+
     /// Reads one page.
     ///
     /// # Errors
     /// What the database says.
     pub fn page(&self, conn: &mut Conn, place: Place<'_>, limit: u32) -> QueryResult<IdPage> {
-        let (sql, binds) = self.statement(place, limit);
-        let rows: Vec<IdRow> = bound(&sql, binds).load(conn)?;
-        let mut ids: Vec<Uuid> = rows.iter().filter_map(|row| Uuid::from_slice(&row.id).ok()).collect();
+        let rows: Vec<Vec<u8>> = self.statement(place, limit).load(conn)?;
+        let mut ids: Vec<Uuid> = rows.iter().filter_map(|id| Uuid::from_slice(id).ok()).collect();
         let more = ids.len() > limit as usize;
         ids.truncate(limit as usize);
         if matches!(place, Place::Next { backward: true, .. }) {
@@ -156,8 +146,8 @@ impl List {
     /// # Errors
     /// What the database says.
     pub fn count(&self, conn: &mut Conn) -> QueryResult<i64> {
-        let sql = format!("SELECT count(*) AS count FROM {}{}", self.from, where_clause(&self.conditions));
-        bound(&sql, self.binds.clone()).get_result::<CountRow>(conn).map(|row| row.count)
+        let sql = format!("SELECT count(*) FROM {}{}", self.from, where_clause(&self.conditions));
+        Statement::<BigInt>::new(sql, self.binds.clone(), false).get_result(conn)
     }
 
     /// How the database would read a page, one step a line: for tests.
@@ -166,12 +156,14 @@ impl List {
     /// # Errors
     /// What the database says.
     pub fn plan(&self, conn: &mut Conn, place: Place<'_>, limit: u32) -> QueryResult<Vec<String>> {
-        let (sql, binds) = self.statement(place, limit);
-        let rows: Vec<PlanRow> = bound(&format!("EXPLAIN QUERY PLAN {sql}"), binds).load(conn)?;
-        Ok(rows.into_iter().map(|row| row.detail).collect())
+        type Step = (BigInt, BigInt, BigInt, Text);
+        let Statement { sql, binds, .. } = self.statement(place, limit);
+        let steps: Vec<(i64, i64, i64, String)> =
+            Statement::<Step>::new(format!("EXPLAIN QUERY PLAN {sql}"), binds, false).load(conn)?;
+        Ok(steps.into_iter().map(|(.., detail)| detail).collect())
     }
 
-    fn statement(&self, place: Place<'_>, limit: u32) -> (String, Vec<Bind>) {
+    fn statement(&self, place: Place<'_>, limit: u32) -> Statement<Binary> {
         let (mut conditions, mut binds) = (self.conditions.clone(), self.binds.clone());
         let (mut backward, mut offset) = (false, 0);
         match place {
@@ -185,17 +177,26 @@ impl List {
             self.keys.iter().map(|key| format!("{} {}", key.column, direction(key.descending != backward))).collect();
         order.push(format!("{} {}", self.id, direction(self.id_descends() != backward)));
         let mut sql = format!(
-            "SELECT {} AS id FROM {}{} ORDER BY {} LIMIT {}",
+            "SELECT {} FROM {}{} ORDER BY {}",
             self.id,
             self.from,
             where_clause(&conditions),
             order.join(", "),
-            i64::from(limit) + 1,
         );
+        let mut bound = |word: &str, number: i64| {
+            if self.is_kept {
+                let _ = write!(sql, " {word} ?");
+                binds.push(Bind::Integer(number));
+            } else {
+                // The planner knows better how to read so many where it sees the number.
+                let _ = write!(sql, " {word} {number}");
+            }
+        };
+        bound("LIMIT", i64::from(limit) + 1);
         if offset > 0 {
-            let _ = write!(sql, " OFFSET {offset}");
+            bound("OFFSET", offset);
         }
-        (sql, binds)
+        Statement::new(sql, binds, self.is_kept)
     }
 
     /// Ties are broken in the direction of the last key, so that one index serves both.
@@ -236,18 +237,52 @@ pub fn placeholders(number: usize) -> String {
     vec!["?"; number].join(", ")
 }
 
-type Bound<'f> = diesel::query_builder::BoxedSqlQuery<'f, Sqlite, diesel::query_builder::SqlQuery>;
+/// A statement that was put together, with the values that it binds; `ST` is what its columns are.
+struct Statement<ST> {
+    sql: String,
+    binds: Vec<Bind>,
+    is_kept: bool,
+    columns: PhantomData<ST>,
+}
 
-fn bound(sql: &str, binds: Vec<Bind>) -> Bound<'static> {
-    let mut query = diesel::sql_query(sql).into_boxed::<Sqlite>();
-    for bind in binds {
-        query = match bind {
-            Bind::Integer(number) => query.bind::<BigInt, _>(number),
-            Bind::Text(text) => query.bind::<Text, _>(text),
-            Bind::Bytes(bytes) => query.bind::<Binary, _>(bytes),
-        };
+impl<ST> Statement<ST> {
+    fn new(sql: String, binds: Vec<Bind>, is_kept: bool) -> Self {
+        Self { sql, binds, is_kept, columns: PhantomData }
     }
-    query
+}
+
+impl<ST> Query for Statement<ST> {
+    type SqlType = ST;
+}
+
+impl<ST> RunQueryDsl<Conn> for Statement<ST> {}
+
+impl<ST> QueryId for Statement<ST> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<ST> QueryFragment<Sqlite> for Statement<ST> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        if !self.is_kept {
+            out.unsafe_to_cache_prepared();
+        }
+        let mut binds = self.binds.iter();
+        for part in self.sql.split_inclusive('?') {
+            let Some(text) = part.strip_suffix('?') else {
+                out.push_sql(part);
+                break;
+            };
+            out.push_sql(text);
+            match binds.next() {
+                Some(Bind::Integer(number)) => out.push_bind_param::<BigInt, _>(number)?,
+                Some(Bind::Text(text)) => out.push_bind_param::<Text, _>(text)?,
+                Some(Bind::Bytes(bytes)) => out.push_bind_param::<Binary, _>(bytes)?,
+                None => return Err(QueryBuilderError("a value is missing".into())),
+            }
+        }
+        binds.next().map_or(Ok(()), |_| Err(QueryBuilderError("a value is for nothing".into())))
+    }
 }
 
 #[cfg(test)]
@@ -256,14 +291,16 @@ mod tests {
 
     #[test]
     fn one_sort_key_is_compared_as_a_row_value() {
-        let list = List::new("t", "id", vec![SortKey { column: "at", descending: true }]);
+        let mut list = List::new("t", "id", vec![SortKey { column: "at", descending: true }]);
+        list.keep_statements();
         let values = [SortValue::Integer(5)];
         let next = Place::Next { values: &values, id: Uuid::nil(), backward: false };
-        let (sql, binds) = list.statement(next, 20);
-        assert_eq!(sql, "SELECT id AS id FROM t WHERE (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT 21");
-        assert_eq!(binds.len(), 2);
+        let Statement { sql, binds, .. } = list.statement(next, 20);
+        assert_eq!(sql, "SELECT id FROM t WHERE (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?");
+        assert_eq!(binds.len(), 3);
+        assert_eq!(binds.last(), Some(&Bind::Integer(21)), "one more than wanted, to see whether there are more");
         let back = Place::Next { values: &values, id: Uuid::nil(), backward: true };
-        assert!(list.statement(back, 20).0.contains("(at, id) > (?, ?) ORDER BY at ASC, id ASC"));
+        assert!(list.statement(back, 7).sql.contains("(at, id) > (?, ?) ORDER BY at ASC, id ASC"));
     }
 
     #[test]
@@ -271,8 +308,9 @@ mod tests {
         let keys = vec![SortKey { column: "a", descending: false }, SortKey { column: "b", descending: true }];
         let list = List::new("t", "id", keys);
         let values = [SortValue::Integer(1), SortValue::Text("x".to_owned())];
-        let (sql, binds) = list.statement(Place::Next { values: &values, id: Uuid::nil(), backward: false }, 1);
+        let next = Place::Next { values: &values, id: Uuid::nil(), backward: false };
+        let Statement { sql, binds, .. } = list.statement(next, 1);
         assert!(sql.contains("(a >= ? AND (a > ? OR (b <= ? AND (b < ? OR id < ?))))"), "{sql}");
-        assert_eq!(binds.len(), 5);
+        assert!(binds.len() == 5 && sql.ends_with(" LIMIT 2"), "{sql}");
     }
 }
