@@ -1,8 +1,10 @@
 //! What a handler can reach: settings, database, clock and keys.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::auth::address::UntrustedProxy;
 use crate::auth::limits::{FloodLimits, Limits};
@@ -86,6 +88,36 @@ impl<'a> PublicReader<'a> {
     /// Whether anybody asks what the answer is made of.
     pub fn names_keys(&self) -> bool {
         self.keys.is_some()
+    }
+
+    /// The parts of one kind that these ids have: what is known of this state, and what `make` makes of the other ids.
+    /// `weight` is about how many bytes one takes.
+    ///
+    /// # Errors
+    /// What `make` returns.
+    pub fn parts<T: Send + Sync + 'static>(
+        &mut self,
+        kind: &str,
+        ids: &[Uuid],
+        weight: impl Fn(&T) -> usize,
+        make: impl FnOnce(&mut Self, &[Uuid]) -> Result<Vec<(Uuid, T)>, Problem>,
+    ) -> Result<HashMap<Uuid, Arc<T>>, Problem> {
+        let key = |id: &Uuid| [kind.as_bytes(), b"\0", id.as_bytes()].concat();
+        let mut parts: HashMap<Uuid, Arc<T>> = HashMap::with_capacity(ids.len());
+        let mut unknown = Vec::new();
+        for id in ids {
+            match self.memo.get(&key(id)) {
+                Some(part) => drop(parts.insert(*id, part)),
+                None => unknown.push(*id),
+            }
+        }
+        let others = if unknown.is_empty() { Vec::new() } else { make(self, &unknown)? };
+        for (id, part) in others {
+            let part = Arc::new(part);
+            self.memo.put(&key(&id), &part, weight(&part));
+            parts.insert(id, part);
+        }
+        Ok(parts)
     }
 
     /// Says what the answer is made of.

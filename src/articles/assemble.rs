@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::delivered::{Article, DeliveredBody, DeliveredRow, Resolved, Translation};
@@ -14,7 +15,7 @@ use crate::authors::{self, AuthorId, AuthorSummary};
 use crate::categories::{self, CategoryId, CategorySummary};
 use crate::cdn::keys::Key;
 use crate::config::Config;
-use crate::db::{Conn, Raw};
+use crate::db::{Conn, Id, Raw};
 use crate::http::Problem;
 use crate::slugs;
 use crate::state::PublicReader;
@@ -32,23 +33,20 @@ pub(super) struct Item {
     keys: Vec<Key>,
 }
 
+impl Item {
+    fn summary(&self) -> ArticleSummary {
+        ArticleSummary(self.json.clone())
+    }
+}
+
 /// The public ones of these articles, in this order.
 pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<Arc<Item>>, Problem> {
-    let mut known: HashMap<Uuid, Arc<Item>> = HashMap::with_capacity(ids.len());
-    let mut unknown = Vec::new();
-    for id in ids {
-        match reader.memo.get(&item_key(*id)) {
-            Some(item) => drop(known.insert(*id, item)),
-            None => unknown.push(*id),
-        }
-    }
-    let rows = published::in_order(reader.conn, &unknown)?;
-    for item in made(reader, rows)? {
-        let id = item.article.id.uuid();
-        reader.memo.put(&item_key(id), &item, MEMORY_OF_TEXT * item.json.text().len());
-        known.insert(id, item);
-    }
-    let items: Vec<Arc<Item>> = ids.iter().filter_map(|id| known.get(id).cloned()).collect();
+    let weight = |item: &Item| MEMORY_OF_TEXT * item.json.text().len();
+    let parts = reader.parts("item", ids, weight, |reader, unknown| {
+        let rows = published::in_order(reader.conn, unknown)?;
+        made(reader, rows)
+    })?;
+    let items: Vec<Arc<Item>> = ids.iter().filter_map(|id| parts.get(id).cloned()).collect();
     reader.names(|| items.iter().flat_map(|item| item.keys.iter().cloned()));
     Ok(items)
 }
@@ -56,36 +54,34 @@ pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<A
 /// How much memory an item takes, as a multiple of its finished text: that, the same in parts, and the room between them.
 const MEMORY_OF_TEXT: usize = 4;
 
-fn item_key(id: Uuid) -> [u8; 21] {
-    let mut key = [0; 21];
-    let (kind, rest) = key.split_at_mut(5);
-    kind.copy_from_slice(b"item\0");
-    rest.copy_from_slice(id.as_bytes());
-    key
-}
-
-fn made(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Vec<Arc<Item>>, Problem> {
+fn made(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Vec<(Uuid, Item)>, Problem> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    resolve_replaced(reader.conn, &mut rows)?;
-    let taxonomy = Taxonomy::load(reader.conn, &rows)?;
+    let mut taxonomy = Taxonomy::load(reader, &rows)?;
+    // What was replaced is gone, so it is asked for only where something is not there.
+    let missing = taxonomy.missing(&rows);
+    if !missing.is_empty() {
+        resolve_replaced(reader.conn, &missing, &mut rows)?;
+        taxonomy = Taxonomy::load(reader, &rows)?;
+    }
     let translations = translations(reader.conn, reader.config, &rows)?;
     let items = rows.into_iter().map(|row| {
-        let (title_key, original) = (row.title_key.clone(), row.translation_root);
+        let (id, title_key) = (row.article_id.uuid(), row.title_key.clone());
+        let keys = if reader.names_keys() { keys(&row) } else { Vec::new() };
         let article = article(reader.config, &taxonomy, &translations, row);
         let json = Raw::of(&article).map_err(Problem::internal)?;
-        let keys = if reader.names_keys() { keys(&article, original) } else { Vec::new() };
-        Ok(Arc::new(Item { article, json, title_key, keys }))
+        Ok((id, Item { article, json, title_key, keys }))
     });
     items.collect()
 }
 
 /// What an article in short is made of beside its own text. Translations touch the original that they share.
-fn keys(article: &Article, original: ArticleId) -> Vec<Key> {
-    let authors = article.authors.iter().chain(&article.reviewed_by).map(|author| Key::author(author.id.uuid()));
-    let categories = article.categories.iter().map(|category| Key::category(category.id.uuid()));
-    authors.chain(categories).chain([Key::article(original.uuid())]).collect()
+fn keys(row: &DeliveredRow) -> Vec<Key> {
+    let content = &row.summary.0.content;
+    let authors = content.authors.iter().chain(&content.reviewed_by).map(|id| Key::author(id.uuid()));
+    let categories = content.categories.iter().map(|id| Key::category(id.uuid()));
+    authors.chain(categories).chain([Key::article(row.translation_root.uuid())]).collect()
 }
 
 /// What lists show of these articles.
@@ -102,7 +98,42 @@ pub(super) fn listed(
 }
 
 /// These articles with what `include` asks for.
-pub(super) fn with_included(
+fn with_included(
+    reader: &mut PublicReader<'_>,
+    items: &[Arc<Item>],
+    include: &[ListInclude],
+) -> Result<Vec<Article>, Problem> {
+    let mut articles = with_bodies(reader, items, include)?;
+    if include.contains(&ListInclude::Related) {
+        let ids: Vec<ArticleId> = articles.iter().map(|article| article.id).collect();
+        let related = related::ids(reader, &ids, related::DEFAULT_LIMIT)?;
+        let distinct: HashSet<Uuid> = related.iter().flatten().copied().collect();
+        let known = self::items(reader, &distinct.into_iter().collect::<Vec<_>>())?;
+        let known: HashMap<Uuid, Arc<Item>> = known.into_iter().map(|item| (item.article.id.uuid(), item)).collect();
+        for (article, related) in articles.iter_mut().zip(related) {
+            article.related = Some(related.iter().filter_map(|id| known.get(id)).map(|item| item.summary()).collect());
+        }
+    }
+    Ok(articles)
+}
+
+/// One public article with what `include` asks for, and with those that are related to it: all are read together.
+pub(super) fn one(
+    reader: &mut PublicReader<'_>,
+    id: ArticleId,
+    include: &[ListInclude],
+) -> Result<Option<Article>, Problem> {
+    let mut ids = vec![id.uuid()];
+    ids.append(&mut related::ids(reader, &[id], related::DEFAULT_LIMIT)?.concat());
+    let items = items(reader, &ids)?;
+    let Some((item, related)) = items.split_first().filter(|(item, _)| item.article.id == id) else { return Ok(None) };
+    let article = with_bodies(reader, std::slice::from_ref(item), include)?.pop();
+    let related = related.iter().map(|item| item.summary()).collect();
+    Ok(article.map(|article| Article { related: Some(related), ..article }))
+}
+
+/// These articles with what `include` asks for of their bodies.
+fn with_bodies(
     reader: &mut PublicReader<'_>,
     items: &[Arc<Item>],
     include: &[ListInclude],
@@ -119,10 +150,6 @@ pub(super) fn with_included(
         let mut article = item.article.clone();
         if let Some(body) = bodies.remove(&article.id) {
             add_body(&mut article, body, include)?;
-        }
-        if include.contains(&ListInclude::Related) {
-            let ids = related::ids(reader, article.id, &article.language, related::DEFAULT_LIMIT)?;
-            article.related = Some(summaries(reader, &ids)?);
         }
         Ok(article)
     });
@@ -144,7 +171,7 @@ pub(super) fn preview(
     let ids = related::by_facets(reader, row.article_id, &row.language, facets, related::DEFAULT_LIMIT)?;
     let related = summaries(reader, &ids)?;
     let (id, rows) = (row.article_id, [row]);
-    let taxonomy = Taxonomy::load(reader.conn, &rows)?;
+    let taxonomy = Taxonomy::load(reader, &rows)?;
     let translations = translations(reader.conn, config, &rows)?;
     let bodies = linked(reader.conn, config, HashMap::from([(id, body)]), &include)?;
     let [row] = rows;
@@ -158,35 +185,57 @@ pub(super) fn preview(
 
 /// Summaries of the public ones of these articles.
 pub(super) fn summaries(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<ArticleSummary>, Problem> {
-    Ok(items(reader, ids)?.into_iter().map(|item| ArticleSummary(item.json.clone())).collect())
+    Ok(items(reader, ids)?.iter().map(|item| item.summary()).collect())
 }
 
+/// What articles show of their authors and categories, finished.
 struct Taxonomy {
-    authors: HashMap<AuthorId, AuthorSummary>,
-    categories: HashMap<CategoryId, CategorySummary>,
+    authors: HashMap<Uuid, Arc<Raw<AuthorSummary>>>,
+    categories: HashMap<Uuid, Arc<Raw<CategorySummary>>>,
 }
 
 impl Taxonomy {
-    fn load(conn: &mut Conn, rows: &[DeliveredRow]) -> Result<Self, Problem> {
+    fn load(reader: &mut PublicReader<'_>, rows: &[DeliveredRow]) -> Result<Self, Problem> {
         let contents = || rows.iter().map(|row| &row.summary.0.content);
-        let people = contents().flat_map(|content| content.authors.iter().chain(&content.reviewed_by).copied());
-        let authors: HashSet<AuthorId> = people.collect();
-        let categories: HashSet<CategoryId> =
-            contents().flat_map(|content| content.categories.iter().copied()).collect();
+        let people = contents().flat_map(|content| content.authors.iter().chain(&content.reviewed_by));
+        let authors: HashSet<Uuid> = people.map(|id| id.uuid()).collect();
+        let categories: HashSet<Uuid> =
+            contents().flat_map(|content| content.categories.iter().map(|id| id.uuid())).collect();
         Ok(Self {
-            authors: authors::summaries(conn, &authors.into_iter().collect::<Vec<_>>())?,
-            categories: categories::summaries(conn, &categories.into_iter().collect::<Vec<_>>())?,
+            authors: finished(reader, "author", authors, authors::summaries)?,
+            categories: finished(reader, "category", categories, categories::summaries)?,
         })
+    }
+
+    /// Whom these articles name and who is not there.
+    fn missing(&self, rows: &[DeliveredRow]) -> Vec<Uuid> {
+        let contents = || rows.iter().map(|row| &row.summary.0.content);
+        let people = contents().flat_map(|content| content.authors.iter().chain(&content.reviewed_by));
+        let people = people.map(|id| id.uuid()).filter(|id| !self.authors.contains_key(id));
+        let categories = contents().flat_map(|content| content.categories.iter().map(|id| id.uuid()));
+        let missing: HashSet<Uuid> = people.chain(categories.filter(|id| !self.categories.contains_key(id))).collect();
+        missing.into_iter().collect()
     }
 }
 
-fn resolve_replaced(conn: &mut Conn, rows: &mut [DeliveredRow]) -> Result<(), Problem> {
-    let mut ids: HashSet<Uuid> = HashSet::new();
-    for content in rows.iter().map(|row| &row.summary.0.content) {
-        ids.extend(content.authors.iter().chain(&content.reviewed_by).map(|id| id.uuid()));
-        ids.extend(content.categories.iter().map(|id| id.uuid()));
-    }
-    let replacements = slugs::replacements(conn, &ids.into_iter().collect::<Vec<_>>())?;
+/// The summaries of these ids as JSON.
+fn finished<K: 'static, T: Serialize + 'static>(
+    reader: &mut PublicReader<'_>,
+    kind: &str,
+    ids: HashSet<Uuid>,
+    load: impl FnOnce(&mut Conn, &[Id<K>]) -> Result<HashMap<Id<K>, T>, Problem>,
+) -> Result<HashMap<Uuid, Arc<Raw<T>>>, Problem> {
+    let weight = |json: &Raw<T>| json.text().len();
+    reader.parts(kind, &ids.into_iter().collect::<Vec<_>>(), weight, |reader, unknown| {
+        let summaries = load(reader.conn, &unknown.iter().map(|id| Id::from_uuid(*id)).collect::<Vec<_>>())?;
+        let json = |(id, summary): (Id<K>, T)| Ok((id.uuid(), Raw::of(&summary).map_err(Problem::internal)?));
+        summaries.into_iter().map(json).collect()
+    })
+}
+
+/// Puts who took their place where these articles name those that are `missing`.
+fn resolve_replaced(conn: &mut Conn, missing: &[Uuid], rows: &mut [DeliveredRow]) -> Result<(), Problem> {
+    let replacements = slugs::replacements(conn, missing)?;
     if replacements.is_empty() {
         return Ok(());
     }
@@ -200,10 +249,12 @@ fn resolve_replaced(conn: &mut Conn, rows: &mut [DeliveredRow]) -> Result<(), Pr
 
 fn article(config: &Config, taxonomy: &Taxonomy, translations: &Translations, row: DeliveredRow) -> Article {
     let content = &row.summary.0.content;
+    let author = |id: &AuthorId| taxonomy.authors.get(&id.uuid()).map(|json| Raw::clone(json));
+    let category = |id: &CategoryId| taxonomy.categories.get(&id.uuid()).map(|json| Raw::clone(json));
     let resolved = Resolved {
-        authors: content.authors.iter().filter_map(|id| taxonomy.authors.get(id).cloned()).collect(),
-        categories: content.categories.iter().filter_map(|id| taxonomy.categories.get(id).cloned()).collect(),
-        reviewed_by: content.reviewed_by.and_then(|id| taxonomy.authors.get(&id).cloned()),
+        authors: content.authors.iter().filter_map(author).collect(),
+        categories: content.categories.iter().filter_map(category).collect(),
+        reviewed_by: content.reviewed_by.as_ref().and_then(author),
         translations: translations
             .get(&row.translation_root)
             .into_iter()

@@ -137,9 +137,11 @@ pub(crate) struct Article {
     #[schema(value_type = Option<Image>)]
     pub hero_image: Raw<Option<Image>>,
     /// Who wrote it, in order.
-    pub authors: Vec<AuthorSummary>,
+    #[schema(value_type = Vec<AuthorSummary>)]
+    pub authors: Vec<Raw<AuthorSummary>>,
     /// Where it is filed; the first is the primary category.
-    pub categories: Vec<CategorySummary>,
+    #[schema(value_type = Vec<CategorySummary>)]
+    pub categories: Vec<Raw<CategorySummary>>,
     /// Free words.
     #[schema(value_type = Vec<String>)]
     pub tags: Raw<Vec<String>>,
@@ -148,7 +150,8 @@ pub(crate) struct Article {
     /// The same article in other languages.
     pub translations: Vec<Translation>,
     /// Which expert checked it; null where none did.
-    pub reviewed_by: Option<AuthorSummary>,
+    #[schema(value_type = Option<AuthorSummary>)]
+    pub reviewed_by: Option<Raw<AuthorSummary>>,
     /// When it was checked; null where it was not.
     #[schema(value_type = Option<Timestamp>)]
     pub reviewed_at: Raw<Option<Timestamp>>,
@@ -215,11 +218,11 @@ pub(crate) struct Translation {
 /// What delivery resolves for an article beside its own row.
 pub(super) struct Resolved {
     /// Its authors.
-    pub authors: Vec<AuthorSummary>,
+    pub authors: Vec<Raw<AuthorSummary>>,
     /// Its categories.
-    pub categories: Vec<CategorySummary>,
+    pub categories: Vec<Raw<CategorySummary>>,
     /// Its expert.
-    pub reviewed_by: Option<AuthorSummary>,
+    pub reviewed_by: Option<Raw<AuthorSummary>>,
     /// Its translations.
     pub translations: Vec<Translation>,
     /// Its page.

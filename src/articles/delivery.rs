@@ -178,8 +178,7 @@ fn whole(reader: &mut PublicReader<'_>, id: ArticleId, include: &[ArticleInclude
     let mut wanted = ListInclude::ALWAYS_IN_ONE.to_vec();
     wanted.extend(include.iter().map(|one| ListInclude::from(*one)));
     reader.names(|| [Key::article(id.uuid())]);
-    let items = assemble::items(reader, &[id.uuid()])?;
-    assemble::with_included(reader, &items, &wanted)?.pop().ok_or_else(Problem::not_found)
+    assemble::one(reader, id, &wanted)?.ok_or_else(Problem::not_found)
 }
 
 /// The public article of a present slug, with all that its own address answers.
@@ -225,8 +224,7 @@ pub(crate) fn withdrawal(conn: &mut Conn, config: &Config, slug: &str) -> Result
 
 fn related_to(reader: &mut PublicReader<'_>, id: ArticleId, limit: u32) -> Result<RelatedArticles, Problem> {
     reader.names(|| [Key::article(id.uuid())]);
-    let item = assemble::items(reader, &[id.uuid()])?.pop().ok_or_else(Problem::not_found)?;
-    let ids = related::ids(reader, id, &item.article.language, limit as usize)?;
+    let ids = related::ids(reader, &[id], limit as usize)?.concat();
     let page = page::Page { limit, next_cursor: None, number: None, total_items: None, total_pages: None };
     Ok(RelatedArticles { items: assemble::summaries(reader, &ids)?, page })
 }

@@ -229,8 +229,35 @@ pub(super) fn with_facet(conn: &mut Conn, kind: &str, target: &[u8]) -> Result<V
 /// What an article is filed under: a kind and which one.
 pub(super) type Facet = (String, Vec<u8>);
 
+/// What a public article is filed under, and in which language.
+#[derive(Debug, Default)]
+pub(super) struct Filed {
+    pub language: String,
+    pub facets: Vec<Facet>,
+}
+
+/// What these public articles are filed under; those that are filed under nothing are left out.
+pub(super) fn filed(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<ArticleId, Filed>, Problem> {
+    let rows: Vec<(ArticleId, String, String, Vec<u8>)> = published_facets::table
+        .filter(among(published_facets::article_id, ids.iter().map(|id| id.bytes())))
+        .select((
+            published_facets::article_id,
+            published_facets::language,
+            published_facets::kind,
+            published_facets::target,
+        ))
+        .load(conn)?;
+    let mut filed: HashMap<ArticleId, Filed> = HashMap::with_capacity(ids.len());
+    for (id, language, kind, target) in rows {
+        let article = filed.entry(id).or_default();
+        article.language = language;
+        article.facets.push((kind, target));
+    }
+    Ok(filed)
+}
+
 /// What a public article is filed under.
-pub(super) fn present_facets(conn: &mut Conn, id: ArticleId) -> Result<Vec<Facet>, Problem> {
+fn present_facets(conn: &mut Conn, id: ArticleId) -> Result<Vec<Facet>, Problem> {
     let of_article = published_facets::table.filter(published_facets::article_id.eq(id));
     Ok(of_article.select((published_facets::kind, published_facets::target)).load(conn)?)
 }

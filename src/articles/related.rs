@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::model::ArticleId;
-use super::published::{self, Facet};
+use super::published::{self, Facet, Filed};
 use crate::counts;
 use crate::db::{Conn, Timestamp};
 use crate::http::Problem;
@@ -26,16 +26,19 @@ const LARGEST_SITE: f64 = 1_000_000.0;
 /// How many of a facet's articles are looked at.
 const NEWEST_OF_FACET: i64 = 100;
 
-/// The ids of the articles that are related to a public one, most related first; never itself.
+/// The ids of the articles that are related to each of these public ones, most related first; never itself.
 pub(super) fn ids(
     reader: &mut PublicReader<'_>,
-    id: ArticleId,
-    language: &str,
+    articles: &[ArticleId],
     limit: usize,
-) -> Result<Vec<Uuid>, Problem> {
-    let facets = published::present_facets(reader.conn, id)?;
-    reader.names(|| published::keys(&facets));
-    by_facets(reader, id, language, facets, limit)
+) -> Result<Vec<Vec<Uuid>>, Problem> {
+    let mut filed = published::filed(reader.conn, articles)?;
+    let related = articles.iter().map(|id| {
+        let Filed { language, facets } = filed.remove(id).unwrap_or_default();
+        reader.names(|| published::keys(&facets));
+        by_facets(reader, *id, &language, facets, limit)
+    });
+    related.collect()
 }
 
 /// The same for an article that has these facets or would have them.

@@ -18,7 +18,7 @@ pub struct Among<C> {
 
 /// Whether a column is one of these values. What Diesel makes of `eq_any` has as many places as there are values and is
 /// prepared anew each time; here the last value fills the places up to the next power of four, which changes nothing.
-/// More than 1,024 values have as many places as they are.
+/// More than 1,024 values have as many places as they are, and their statement is not kept.
 pub fn among<C>(column: C, values: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Among<C> {
     let mut values: Vec<Vec<u8>> = values.into_iter().map(Into::into).collect();
     if let Some(last) = values.last().cloned() {
@@ -60,6 +60,9 @@ where
 
 impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Among<C> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        if self.values.len() > MOST_FILLED {
+            out.unsafe_to_cache_prepared();
+        }
         self.column.walk_ast(out.reborrow())?;
         out.push_sql(" IN (");
         for (index, value) in self.values.iter().enumerate() {

@@ -347,6 +347,12 @@ fn related_articles_share_what_is_rare_and_never_are_the_article_itself() {
     assert_eq!(found.len(), 7, "{found:?}");
     let three = anyone.get("/api/v1/articles/subject/related").expect(200).json()["items"].clone();
     assert_eq!(anyone.get("/api/v1/articles/subject").json()["related"], three);
+    let listed = anyone.get("/api/v1/articles?include=related&language=*").expect(200).json();
+    assert!(listed["items"].as_array().unwrap().len() >= 8);
+    for item in listed["items"].as_array().unwrap() {
+        let alone = anyone.get(&format!("/api/v1/articles/{}", item["slug"].as_str().unwrap())).expect(200).json();
+        assert_eq!(item["related"], alone["related"], "{item}");
+    }
 }
 
 #[test]
