@@ -94,7 +94,7 @@ impl Pool {
                 drop(sender.send(span.in_scope(|| catch_unwind(AssertUnwindSafe(work)))));
             }
         });
-        self.jobs.add(turn, bound, job).map_err(|_| Problem::overloaded())?;
+        drop(self.jobs.add(turn, bound, job).map_err(|_| Problem::overloaded())?);
         match receiver.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => resume_unwind(panic),

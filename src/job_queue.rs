@@ -1,11 +1,13 @@
 //! Jobs that wait for a few threads.
 //!
-//! A job wakes one thread, the one that has become idle last: what it needs is still in its caches, and the others sleep
-//! on. (Threads that share one receiver of a channel wake each other for each job.)
+//! Jobs wake as many threads as there are of them, those first that have become idle last: what they need is still in their
+//! caches, and the others sleep on. (Threads that share one receiver of a channel wake each other for each job.) Who adds
+//! a job says when: the jobs of many requests that came together wake a thread once, and not each of them, for which two
+//! threads on one core would take turns.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
+use std::thread::{self, Thread, ThreadId};
 
 /// Which of two queues a job waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,29 @@ struct State<J> {
     first: VecDeque<J>,
     usual: VecDeque<J>,
     idle: Vec<Thread>,
+    /// How many were idle, are woken, and have not come yet.
+    woken: usize,
+    /// Who will wake the idle ones.
+    waker: Option<ThreadId>,
     workers: usize,
     is_closed: bool,
+}
+
+/// Wakes the threads that are to do the jobs that wait, when it is dropped.
+#[must_use = "nobody need do the job before this is dropped"]
+pub(crate) struct Wake<J> {
+    queue: Arc<JobQueue<J>>,
+    own: ThreadId,
+}
+
+impl<J> Drop for Wake<J> {
+    fn drop(&mut self) {
+        self.queue.lock().waker.take_if(|waker| *waker == self.own);
+        // One after another, for who is woken first may have done everything by now.
+        while let Some(sleeper) = self.queue.sleeper() {
+            sleeper.unpark();
+        }
+    }
 }
 
 /// Who takes jobs. Where the last one goes, so do the jobs that wait: nobody would do them.
@@ -43,18 +66,19 @@ impl<J> JobQueue<J> {
     /// Nothing waits yet.
     pub(crate) fn new() -> Self {
         let (first, usual) = (VecDeque::new(), VecDeque::new());
-        Self(Mutex::new(State { first, usual, idle: Vec::new(), workers: 0, is_closed: false }))
+        Self(Mutex::new(State { first, usual, idle: Vec::new(), woken: 0, waker: None, workers: 0, is_closed: false }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job, where fewer than `bound` wait in its queue.
+    /// Adds a job, where fewer than `bound` wait in its queue. None where what this thread added before it will wake the
+    /// others: what that gave must be dropped in its time, whatever else the thread does.
     ///
     /// # Errors
     /// Why it was not taken.
-    pub(crate) fn add(&self, turn: Turn, bound: usize, job: J) -> Result<(), Refused> {
+    pub(crate) fn add(self: &Arc<Self>, turn: Turn, bound: usize, job: J) -> Result<Option<Wake<J>>, Refused> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(Refused::Closed);
@@ -64,12 +88,17 @@ impl<J> JobQueue<J> {
             return Err(Refused::Full);
         }
         waiting.push_back(job);
-        let sleeper = state.idle.pop();
-        drop(state);
-        if let Some(sleeper) = sleeper {
-            sleeper.unpark();
-        }
-        Ok(())
+        let own = thread::current().id();
+        let is_first = state.waker.replace(own) != Some(own);
+        Ok(is_first.then(|| Wake { queue: Arc::clone(self), own }))
+    }
+
+    /// Who has become idle last, where there is a job for which nobody is woken.
+    fn sleeper(&self) -> Option<Thread> {
+        let mut state = self.lock();
+        let sleeper = if state.first.len() + state.usual.len() > state.woken { state.idle.pop() } else { None };
+        state.woken += usize::from(sleeper.is_some());
+        sleeper
     }
 
     /// One more that takes jobs.
@@ -83,6 +112,7 @@ impl<J> JobQueue<J> {
         let mut state = self.lock();
         state.is_closed = true;
         let idle = std::mem::take(&mut state.idle);
+        state.woken += idle.len();
         drop(state);
         idle.iter().for_each(Thread::unpark);
     }
@@ -106,7 +136,10 @@ impl<J> Worker<J> {
             thread::park();
             state = self.0.lock();
             // A thread may be woken without cause, and stands in the list still.
-            state.idle.retain(|idle| idle.id() != own.id());
+            match state.idle.iter().position(|idle| idle.id() == own.id()) {
+                Some(place) => drop(state.idle.remove(place)),
+                None => state.woken -= 1,
+            }
         }
     }
 }
@@ -152,7 +185,7 @@ mod tests {
                     scope.spawn(move || {
                         for job in number * 1000..(number + 1) * 1000 {
                             let turn = if job % 2 == 0 { Turn::First } else { Turn::Usual };
-                            queue.add(turn, usize::MAX, job).unwrap();
+                            drop(queue.add(turn, usize::MAX, job).unwrap());
                             thread::current().unpark();
                         }
                     })
@@ -170,11 +203,11 @@ mod tests {
     fn what_is_first_comes_first_and_each_queue_has_its_bound() {
         let queue = Arc::new(JobQueue::new());
         let worker = queue.worker();
-        queue.add(Turn::Usual, 1, "usual").unwrap();
-        assert_eq!(queue.add(Turn::Usual, 1, "more"), Err(Refused::Full));
-        queue.add(Turn::First, 1, "first").unwrap();
+        drop(queue.add(Turn::Usual, 1, "usual").unwrap());
+        assert_eq!(queue.add(Turn::Usual, 1, "more").err(), Some(Refused::Full));
+        drop(queue.add(Turn::First, 1, "first").unwrap());
         queue.close();
-        assert_eq!(queue.add(Turn::First, 9, "late"), Err(Refused::Closed));
+        assert_eq!(queue.add(Turn::First, 9, "late").err(), Some(Refused::Closed));
         assert_eq!([worker.next(), worker.next(), worker.next()], [Some("first"), Some("usual"), None]);
     }
 
@@ -196,7 +229,7 @@ mod tests {
         };
         let threads = [idle(1), idle(2)];
         for _ in 0..20 {
-            queue.add(Turn::Usual, 9, ()).unwrap();
+            drop(queue.add(Turn::Usual, 9, ()).unwrap());
             assert_eq!(woken.recv().unwrap(), 2);
             while queue.lock().idle.len() < 2 {
                 thread::yield_now();
@@ -213,10 +246,40 @@ mod tests {
         let queue = Arc::new(JobQueue::new());
         let (one, other) = (queue.worker(), queue.worker());
         let job = Arc::new(());
-        queue.add(Turn::Usual, 9, Arc::clone(&job)).unwrap();
+        drop(queue.add(Turn::Usual, 9, Arc::clone(&job)).unwrap());
         drop(one);
         assert_eq!(Arc::strong_count(&job), 2);
         drop(other);
-        assert_eq!((Arc::strong_count(&job), queue.add(Turn::Usual, 9, job)), (1, Err(Refused::Closed)));
+        assert_eq!(Arc::strong_count(&job), 1);
+        assert_eq!(queue.add(Turn::Usual, 9, job).err(), Some(Refused::Closed));
+    }
+
+    #[test]
+    fn jobs_of_one_thread_wake_the_others_once_and_as_many_as_they_need() {
+        let queue = Arc::new(JobQueue::<usize>::new());
+        let (sender, done) = std::sync::mpsc::channel();
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (worker, sender) = (queue.worker(), sender.clone());
+                thread::spawn(move || worker.next().map(|job| sender.send(job).unwrap()))
+            })
+            .collect();
+        while queue.lock().idle.len() < 2 {
+            thread::yield_now();
+        }
+        let wake = queue.add(Turn::Usual, 9, 1).unwrap();
+        assert!(wake.is_some() && queue.add(Turn::Usual, 9, 2).unwrap().is_none());
+        thread::scope(|scope| {
+            let other = scope.spawn(|| queue.add(Turn::Usual, 9, 3).unwrap().map(std::mem::forget));
+            assert!(other.join().unwrap().is_some(), "another thread may be there sooner");
+        });
+        assert!(queue.lock().idle.len() == 2 && done.try_recv().is_err());
+        drop(wake);
+        let mut two = [done.recv().unwrap(), done.recv().unwrap()];
+        two.sort_unstable();
+        assert_eq!(two, [1, 2]);
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), Some(()));
+        }
     }
 }

@@ -61,10 +61,12 @@ impl Door {
             drop(sender.send(result));
             outcome
         });
-        self.jobs.add(Turn::Usual, self.queue, job).map_err(|refused| match refused {
+        let wake = self.jobs.add(Turn::Usual, self.queue, job).map_err(|refused| match refused {
             Refused::Full => Error::Overloaded,
             Refused::Closed => Error::Closed,
         })?;
+        // Run after what is ready: so what other requests ask for that have come already is added before.
+        drop(wake.map(|wake| tokio::spawn(async { drop(wake) })));
         match receiver.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => resume_unwind(panic),
