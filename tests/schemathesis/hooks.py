@@ -274,6 +274,12 @@ def version_that_is_there(case):
         case.headers["If-Match"] = "*"
 
 
+def key_of_its_own(case):
+    """What another request has done is answered again to who has its key, also where it was undone since."""
+    if case.headers.get("Idempotency-Key"):
+        case.headers["Idempotency-Key"] = case.id
+
+
 def references_that_lead_somewhere(case):
     """Puts what exists into the members that name something, and leaves out what only some state allows."""
     body = case.body
@@ -334,6 +340,7 @@ def before_call(context, case, kwargs):
         query_that_goes_together(case)
     if keeps_to_the_document(case, ParameterLocation.HEADER):
         version_that_is_there(case)
+        key_of_its_own(case)
     if identity(case) == "put_article_by_external_id":
         one_precondition(case)
     spare_those_who_test(case)
