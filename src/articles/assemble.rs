@@ -41,13 +41,17 @@ impl Item {
 
 /// The public ones of these articles, in this order.
 pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<Arc<Item>>, Problem> {
+    let items = items_by_id(reader, ids)?;
+    Ok(ids.iter().filter_map(|id| items.get(id).cloned()).collect())
+}
+
+fn items_by_id(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Arc<Item>>, Problem> {
     let weight = |item: &Item| MEMORY_OF_TEXT * item.json.text().len();
-    let parts = reader.parts("item", ids, weight, |reader, unknown| {
+    let items = reader.parts("item", ids, weight, |reader, unknown| {
         let rows = published::in_order(reader.conn, unknown)?;
         made(reader, rows)
     })?;
-    let items: Vec<Arc<Item>> = ids.iter().filter_map(|id| parts.get(id).cloned()).collect();
-    reader.names(|| items.iter().flat_map(|item| item.keys.iter().cloned()));
+    reader.names(|| items.values().flat_map(|item| item.keys.iter().cloned()));
     Ok(items)
 }
 
@@ -60,9 +64,8 @@ fn made(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Ve
     }
     let mut taxonomy = Taxonomy::load(reader, &rows)?;
     // What was replaced is gone, so it is asked for only where something is not there.
-    let missing = taxonomy.missing(&rows);
-    if !missing.is_empty() {
-        resolve_replaced(reader.conn, &missing, &mut rows)?;
+    if !taxonomy.missing.is_empty() {
+        resolve_replaced(reader.conn, &taxonomy.missing, &mut rows)?;
         taxonomy = Taxonomy::load(reader, &rows)?;
     }
     let translations = translations(reader.conn, reader.config, &rows)?;
@@ -108,8 +111,7 @@ fn with_included(
         let ids: Vec<ArticleId> = articles.iter().map(|article| article.id).collect();
         let related = related::ids(reader, &ids, related::DEFAULT_LIMIT)?;
         let distinct: HashSet<Uuid> = related.iter().flatten().copied().collect();
-        let known = self::items(reader, &distinct.into_iter().collect::<Vec<_>>())?;
-        let known: HashMap<Uuid, Arc<Item>> = known.into_iter().map(|item| (item.article.id.uuid(), item)).collect();
+        let known = items_by_id(reader, &distinct.into_iter().collect::<Vec<_>>())?;
         for (article, related) in articles.iter_mut().zip(related) {
             article.related = Some(related.iter().filter_map(|id| known.get(id)).map(|item| item.summary()).collect());
         }
@@ -192,29 +194,21 @@ pub(super) fn summaries(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<V
 struct Taxonomy {
     authors: HashMap<Uuid, Arc<Raw<AuthorSummary>>>,
     categories: HashMap<Uuid, Arc<Raw<CategorySummary>>>,
+    /// Whom the articles name and who is not there.
+    missing: Vec<Uuid>,
 }
 
 impl Taxonomy {
     fn load(reader: &mut PublicReader<'_>, rows: &[DeliveredRow]) -> Result<Self, Problem> {
         let contents = || rows.iter().map(|row| &row.summary.0.content);
         let people = contents().flat_map(|content| content.authors.iter().chain(&content.reviewed_by));
-        let authors: HashSet<Uuid> = people.map(|id| id.uuid()).collect();
-        let categories: HashSet<Uuid> =
-            contents().flat_map(|content| content.categories.iter().map(|id| id.uuid())).collect();
-        Ok(Self {
-            authors: finished(reader, "author", authors, authors::summaries)?,
-            categories: finished(reader, "category", categories, categories::summaries)?,
-        })
-    }
-
-    /// Whom these articles name and who is not there.
-    fn missing(&self, rows: &[DeliveredRow]) -> Vec<Uuid> {
-        let contents = || rows.iter().map(|row| &row.summary.0.content);
-        let people = contents().flat_map(|content| content.authors.iter().chain(&content.reviewed_by));
-        let people = people.map(|id| id.uuid()).filter(|id| !self.authors.contains_key(id));
-        let categories = contents().flat_map(|content| content.categories.iter().map(|id| id.uuid()));
-        let missing: HashSet<Uuid> = people.chain(categories.filter(|id| !self.categories.contains_key(id))).collect();
-        missing.into_iter().collect()
+        let people: HashSet<Uuid> = people.map(|id| id.uuid()).collect();
+        let filed: HashSet<Uuid> = contents().flat_map(|content| &content.categories).map(|id| id.uuid()).collect();
+        let authors = finished(reader, "author", &people, authors::summaries)?;
+        let categories = finished(reader, "category", &filed, categories::summaries)?;
+        let people = people.into_iter().filter(|id| !authors.contains_key(id));
+        let missing = people.chain(filed.into_iter().filter(|id| !categories.contains_key(id))).collect();
+        Ok(Self { authors, categories, missing })
     }
 }
 
@@ -222,11 +216,11 @@ impl Taxonomy {
 fn finished<K: 'static, T: Serialize + 'static>(
     reader: &mut PublicReader<'_>,
     kind: &str,
-    ids: HashSet<Uuid>,
+    ids: &HashSet<Uuid>,
     load: impl FnOnce(&mut Conn, &[Id<K>]) -> Result<HashMap<Id<K>, T>, Problem>,
 ) -> Result<HashMap<Uuid, Arc<Raw<T>>>, Problem> {
     let weight = |json: &Raw<T>| json.text().len();
-    reader.parts(kind, &ids.into_iter().collect::<Vec<_>>(), weight, |reader, unknown| {
+    reader.parts(kind, &ids.iter().copied().collect::<Vec<_>>(), weight, |reader, unknown| {
         let summaries = load(reader.conn, &unknown.iter().map(|id| Id::from_uuid(*id)).collect::<Vec<_>>())?;
         let json = |(id, summary): (Id<K>, T)| Ok((id.uuid(), Raw::of(&summary).map_err(Problem::internal)?));
         summaries.into_iter().map(json).collect()

@@ -256,12 +256,6 @@ pub(super) fn filed(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<Articl
     Ok(filed)
 }
 
-/// What a public article is filed under.
-fn present_facets(conn: &mut Conn, id: ArticleId) -> Result<Vec<Facet>, Problem> {
-    let of_article = published_facets::table.filter(published_facets::article_id.eq(id));
-    Ok(of_article.select((published_facets::kind, published_facets::target)).load(conn)?)
-}
-
 /// By which keys a CDN knows facets.
 pub(super) fn keys(facets: &[Facet]) -> impl Iterator<Item = Key> {
     facets.iter().map(|(kind, target)| Key::facet(kind, target))
@@ -269,7 +263,7 @@ pub(super) fn keys(facets: &[Facet]) -> impl Iterator<Item = Key> {
 
 /// Gives an article these facets and no others, and counts what has changed; gives those that it had.
 fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result<Vec<Facet>, Problem> {
-    let present = present_facets(tx, row.article_id)?;
+    let Filed { facets: present, .. } = filed(tx, &[row.article_id])?.remove(&row.article_id).unwrap_or_default();
     for (kind, target) in present.iter().filter(|facet| !wanted.contains(facet)) {
         diesel::delete(published_facets::table.find((row.article_id, kind, target))).execute(&mut **tx)?;
         counts::add(tx, kind, target, &row.language, -1)?;
