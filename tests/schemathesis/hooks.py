@@ -268,6 +268,12 @@ def one_precondition(case):
         del case.headers["If-None-Match" if is_right and (not is_version or chance(case, 2)) else "If-Match"]
 
 
+def deletion_that_deletes(case):
+    """What is only checked is still there, and a sequence of operations expects that what was deleted is gone."""
+    if case.method == "DELETE" and case.meta is not None and case.meta.phase.name is TestPhase.STATEFUL:
+        case.query.pop("validate_only", None)
+
+
 def version_that_is_there(case):
     """Most changes would only ever find that someone else saved first."""
     if case.headers.get("If-Match") and not follows_a_link(case) and not chance(case, 4):
@@ -338,6 +344,7 @@ def before_call(context, case, kwargs):
                 path_that_leads_somewhere(case)
     if keeps_to_the_document(case, ParameterLocation.QUERY):
         query_that_goes_together(case)
+        deletion_that_deletes(case)
     if keeps_to_the_document(case, ParameterLocation.HEADER):
         version_that_is_there(case)
         key_of_its_own(case)
