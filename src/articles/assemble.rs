@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::delivered::{Article, DeliveredBody, DeliveredRow, Resolved, Translation};
-use super::model::{ArticleId, Content};
+use super::model::ArticleId;
 use super::published;
 use super::related;
 use super::views::{ArticleListItem, ArticleSummary, ListInclude};
@@ -23,12 +23,18 @@ use crate::text;
 
 /// A public article in short, as most answers show it.
 pub(super) struct Item {
-    /// The article without what is large.
-    pub article: Article,
-    /// The same, finished.
+    pub short: Short,
+    /// The article, finished.
     pub json: Raw<Article>,
+}
+
+/// An article without what is large.
+pub(super) struct Short {
+    pub article: Article,
     /// What it is sorted by where it is sorted by title.
     pub title_key: String,
+    pub authors: Vec<AuthorId>,
+    pub categories: Vec<CategoryId>,
     /// What it is made of beside the article itself; empty where no CDN asks.
     keys: Vec<Key>,
 }
@@ -49,16 +55,20 @@ fn items_by_id(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<HashMap<Uu
     let weight = |item: &Item| MEMORY_OF_TEXT * item.json.text().len();
     let items = reader.parts("item", ids, weight, |reader, unknown| {
         let rows = published::in_order(reader.conn, unknown)?;
-        made(reader, rows)
+        let finished = in_short(reader, rows)?.into_iter().map(|short| {
+            let json = Raw::of(&short.article).map_err(Problem::internal)?;
+            Ok((short.article.id.uuid(), Item { short, json }))
+        });
+        finished.collect()
     })?;
-    reader.names(|| items.values().flat_map(|item| item.keys.iter().cloned()));
+    reader.names(|| items.values().flat_map(|item| item.short.keys.iter().cloned()));
     Ok(items)
 }
 
 /// How much memory an item takes, as a multiple of its finished text: that, the same in parts, and the room between them.
 const MEMORY_OF_TEXT: usize = 4;
 
-fn made(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Vec<(Uuid, Item)>, Problem> {
+fn in_short(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Vec<Short>, Problem> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -69,14 +79,15 @@ fn made(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Ve
         taxonomy = Taxonomy::load(reader, &rows)?;
     }
     let translations = translations(reader.conn, reader.config, &rows)?;
-    let items = rows.into_iter().map(|row| {
-        let (id, title_key) = (row.article_id.uuid(), row.title_key.clone());
+    let shorts = rows.into_iter().map(|mut row| {
         let keys = if reader.names_keys() { keys(&row) } else { Vec::new() };
-        let article = article(reader.config, &taxonomy, &translations, row);
-        let json = Raw::of(&article).map_err(Problem::internal)?;
-        Ok((id, Item { article, json, title_key, keys }))
+        let resolved = resolved(reader.config, &taxonomy, &translations, &row);
+        let content = &mut row.summary.0.content;
+        let (authors, categories) = (std::mem::take(&mut content.authors), std::mem::take(&mut content.categories));
+        let title_key = std::mem::take(&mut row.title_key);
+        Short { article: Article::new(row, resolved), title_key, authors, categories, keys }
     });
-    items.collect()
+    Ok(shorts.collect())
 }
 
 /// What an article in short is made of beside its own text. Translations touch the original that they share.
@@ -106,10 +117,19 @@ fn with_included(
     items: &[Arc<Item>],
     include: &[ListInclude],
 ) -> Result<Vec<Article>, Problem> {
-    let mut articles = with_bodies(reader, items, include)?;
-    if include.contains(&ListInclude::Related) {
+    let mut articles: Vec<Article> = items.iter().map(|item| item.short.article.clone()).collect();
+    if include.iter().any(|one| *one != ListInclude::Related) {
         let ids: Vec<ArticleId> = articles.iter().map(|article| article.id).collect();
-        let related = related::ids(reader, &ids, related::DEFAULT_LIMIT)?;
+        let mut bodies = published::bodies(reader.conn, &ids)?;
+        link_bodies(reader, &mut bodies, include)?;
+        for article in &mut articles {
+            if let Some(body) = bodies.remove(&article.id) {
+                add_body(article, body, include)?;
+            }
+        }
+    }
+    if include.contains(&ListInclude::Related) {
+        let related = related::ids(reader, items.iter().map(|item| &item.short), related::DEFAULT_LIMIT)?;
         let distinct: HashSet<Uuid> = related.iter().flatten().copied().collect();
         let known = items_by_id(reader, &distinct.into_iter().collect::<Vec<_>>())?;
         for (article, related) in articles.iter_mut().zip(related) {
@@ -119,67 +139,23 @@ fn with_included(
     Ok(articles)
 }
 
-/// One public article with what `include` asks for, and with those that are related to it: all are read together.
+/// One article with what `include` asks for of its body, and with those that are related to it. It need not be public.
 pub(super) fn one(
     reader: &mut PublicReader<'_>,
-    id: ArticleId,
-    include: &[ListInclude],
-) -> Result<Option<Article>, Problem> {
-    let mut ids = vec![id.uuid()];
-    ids.append(&mut related::ids(reader, &[id], related::DEFAULT_LIMIT)?.concat());
-    let items = items(reader, &ids)?;
-    let Some((item, related)) = items.split_first().filter(|(item, _)| item.article.id == id) else { return Ok(None) };
-    let article = with_bodies(reader, std::slice::from_ref(item), include)?.pop();
-    let related = related.iter().map(|item| item.summary()).collect();
-    Ok(article.map(|article| Article { related: Some(related), ..article }))
-}
-
-/// These articles with what `include` asks for of their bodies.
-fn with_bodies(
-    reader: &mut PublicReader<'_>,
-    items: &[Arc<Item>],
-    include: &[ListInclude],
-) -> Result<Vec<Article>, Problem> {
-    let mut bodies = if include.iter().any(|one| *one != ListInclude::Related) {
-        let ids: Vec<ArticleId> = items.iter().map(|item| item.article.id).collect();
-        let bodies = published::bodies(reader.conn, &ids)?;
-        reader.names(|| bodies.values().flat_map(|body| &body.linked_articles).map(|id| Key::article(id.uuid())));
-        linked(reader.conn, reader.config, bodies, include)?
-    } else {
-        HashMap::new()
-    };
-    let finished = items.iter().map(|item| {
-        let mut article = item.article.clone();
-        if let Some(body) = bodies.remove(&article.id) {
-            add_body(&mut article, body, include)?;
-        }
-        Ok(article)
-    });
-    finished.collect()
-}
-
-/// An article that may not be public, with all that delivery could show of it.
-pub(super) fn preview(
-    conn: &mut Conn,
-    config: &Config,
     row: DeliveredRow,
-    content: &Content,
     body: DeliveredBody,
+    include: &[ListInclude],
 ) -> Result<Article, Problem> {
-    let reader = &mut PublicReader::unremembered(conn, config);
-    let mut include = ListInclude::ALWAYS_IN_ONE.to_vec();
-    include.extend([ListInclude::BodyMarkdown, ListInclude::Sections]);
-    let facets = published::facets(reader.conn, content)?;
-    let ids = related::by_facets(reader, row.article_id, &row.language, facets, related::DEFAULT_LIMIT)?;
-    let related = summaries(reader, &ids)?;
-    let (id, rows) = (row.article_id, [row]);
-    let taxonomy = Taxonomy::load(reader, &rows)?;
-    let translations = translations(reader.conn, config, &rows)?;
-    let bodies = linked(reader.conn, config, HashMap::from([(id, body)]), &include)?;
-    let [row] = rows;
-    let mut article = article(config, &taxonomy, &translations, row);
+    let mut shorts = in_short(reader, vec![row])?;
+    let related = related::ids(reader, &shorts, related::DEFAULT_LIMIT)?.concat();
+    let related = summaries(reader, &related)?;
+    let short = shorts.pop().ok_or_else(Problem::not_found)?;
+    reader.names(|| short.keys);
+    let mut article = short.article;
+    let mut bodies = HashMap::from([(article.id, body)]);
+    link_bodies(reader, &mut bodies, include)?;
     for body in bodies.into_values() {
-        add_body(&mut article, body, &include)?;
+        add_body(&mut article, body, include)?;
     }
     article.related = Some(related);
     Ok(article)
@@ -241,11 +217,11 @@ fn resolve_replaced(conn: &mut Conn, missing: &[Uuid], rows: &mut [DeliveredRow]
     Ok(())
 }
 
-fn article(config: &Config, taxonomy: &Taxonomy, translations: &Translations, row: DeliveredRow) -> Article {
+fn resolved(config: &Config, taxonomy: &Taxonomy, translations: &Translations, row: &DeliveredRow) -> Resolved {
     let content = &row.summary.0.content;
     let author = |id: &AuthorId| taxonomy.authors.get(&id.uuid()).map(|json| Raw::clone(json));
     let category = |id: &CategoryId| taxonomy.categories.get(&id.uuid()).map(|json| Raw::clone(json));
-    let resolved = Resolved {
+    Resolved {
         authors: content.authors.iter().filter_map(author).collect(),
         categories: content.categories.iter().filter_map(category).collect(),
         reviewed_by: content.reviewed_by.as_ref().and_then(author),
@@ -257,21 +233,16 @@ fn article(config: &Config, taxonomy: &Taxonomy, translations: &Translations, ro
             .map(|(_, translation)| translation.clone())
             .collect(),
         url: config.article_url(&row.slug),
-    };
-    Article::new(row, resolved)
+    }
 }
 
 type Translations = HashMap<ArticleId, Vec<(ArticleId, Translation)>>;
 
 /// The public articles that share an original, by that original, where there are several.
 fn translations(conn: &mut Conn, config: &Config, rows: &[DeliveredRow]) -> Result<Translations, Problem> {
-    let roots: HashSet<ArticleId> = rows.iter().map(|row| row.translation_root).collect();
-    let mut sharing = published::translations(conn, &roots.into_iter().collect::<Vec<_>>())?;
-    let mut sizes: HashMap<ArticleId, usize> = HashMap::new();
-    for row in &sharing {
-        *sizes.entry(row.translation_root).or_default() += 1;
-    }
-    sharing.retain(|row| sizes.get(&row.translation_root).is_some_and(|size| *size > 1));
+    let translated = rows.iter().filter(|row| row.has_translations);
+    let roots: HashSet<ArticleId> = translated.map(|row| row.translation_root).collect();
+    let sharing = published::translations(conn, &roots.into_iter().collect::<Vec<_>>())?;
     let ids: Vec<Uuid> = sharing.iter().map(|row| row.article_id.uuid()).collect();
     let titles = published::in_order(conn, &ids)?.into_iter().map(|row| row.summary.0.content.title);
     let mut by_root = Translations::new();
@@ -283,22 +254,20 @@ fn translations(conn: &mut Conn, config: &Config, rows: &[DeliveredRow]) -> Resu
     Ok(by_root)
 }
 
-/// Fills in the links by identity of all bodies of a page with one query.
-fn linked(
-    conn: &mut Conn,
-    config: &Config,
-    mut bodies: HashMap<ArticleId, DeliveredBody>,
+/// Fills in the links by identity of these bodies with one query.
+fn link_bodies(
+    reader: &mut PublicReader<'_>,
+    bodies: &mut HashMap<ArticleId, DeliveredBody>,
     include: &[ListInclude],
-) -> Result<HashMap<ArticleId, DeliveredBody>, Problem> {
-    let shows_links = [ListInclude::BodyHtml, ListInclude::BodyMarkdown, ListInclude::Sections];
-    if !include.iter().any(|one| shows_links.contains(one)) {
-        return Ok(bodies);
-    }
+) -> Result<(), Problem> {
     let targets: HashSet<ArticleId> = bodies.values().flat_map(|body| body.linked_articles.iter().copied()).collect();
-    if targets.is_empty() {
-        return Ok(bodies);
+    reader.names(|| targets.iter().map(|id| Key::article(id.uuid())));
+    let shows_links = [ListInclude::BodyHtml, ListInclude::BodyMarkdown, ListInclude::Sections];
+    if targets.is_empty() || !include.iter().any(|one| shows_links.contains(one)) {
+        return Ok(());
     }
-    let slugs = published::slugs_of(conn, &targets.into_iter().collect::<Vec<_>>())?;
+    let slugs = published::slugs_of(reader.conn, &targets.into_iter().collect::<Vec<_>>())?;
+    let config = reader.config;
     let resolve = |id: Uuid| slugs.get(&ArticleId::from_uuid(id)).map(|slug| config.article_url(slug));
     for body in bodies.values_mut().filter(|body| !body.linked_articles.is_empty()) {
         let mut sections = body.sections.value().map_err(Problem::internal)?;
@@ -312,7 +281,7 @@ fn linked(
             body.body_markdown = Raw::of(&linked).map_err(Problem::internal)?;
         }
     }
-    Ok(bodies)
+    Ok(())
 }
 
 fn add_body(article: &mut Article, body: DeliveredBody, include: &[ListInclude]) -> Result<(), Problem> {

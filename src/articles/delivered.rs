@@ -4,7 +4,9 @@
 //! articles would else be read and written anew with every miss. A member that is added to a stored part must therefore
 //! be added to the stored documents, too, by a migration that publishes nothing.
 
+use diesel::dsl;
 use diesel::prelude::*;
+use diesel::query_source::{Alias, AliasedField};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -31,7 +33,33 @@ pub(super) struct DeliveredRow {
     pub translation_root: ArticleId,
     pub published_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Whether another public article shares its original.
+    #[diesel(select_expression = has_translations(), select_expression_type = HasTranslations)]
+    pub has_translations: bool,
     pub summary: Document<ListedSummary>,
+}
+
+diesel::alias!(published_articles as in_other_language: InOtherLanguage);
+
+type HasTranslations = dsl::exists<
+    dsl::Filter<
+        dsl::Filter<
+            Alias<InOtherLanguage>,
+            dsl::Eq<
+                AliasedField<InOtherLanguage, published_articles::translation_root>,
+                published_articles::translation_root,
+            >,
+        >,
+        dsl::NotEq<AliasedField<InOtherLanguage, published_articles::language>, published_articles::language>,
+    >,
+>;
+
+/// Of those that share an original each has a language of its own: an index says it.
+fn has_translations() -> HasTranslations {
+    let root = in_other_language.field(published_articles::translation_root);
+    let language = in_other_language.field(published_articles::language);
+    let sharing = in_other_language.filter(root.eq(published_articles::translation_root));
+    dsl::exists(sharing.filter(language.ne(published_articles::language)))
 }
 
 /// A stored [`PublishedSummary`](super::model::PublishedSummary).

@@ -124,9 +124,9 @@ pub(super) async fn list_related_articles(
     Query(query): Query<ListRelated>,
 ) -> Result<Resolved<RelatedArticles>, Problem> {
     let (found, seen) = app
-        .read_public(move |reader| match present(reader, &slug)? {
-            Err(slug) => Ok(Err(slug)),
-            Ok(id) => related_to(reader, id, query.limit).map(Ok),
+        .read_public(move |reader| match published::by_slug(reader.conn, &slug)? {
+            None => moved(reader, &slug).map(Err),
+            Some(id) => related_to(reader, id, query.limit).map(Ok),
         })
         .await?;
     Ok(match found {
@@ -148,7 +148,7 @@ impl Sorted for Listed {
         self.keys.clone()
     }
     fn id(&self) -> Uuid {
-        self.item.article.id.uuid()
+        self.item.short.article.id.uuid()
     }
 }
 
@@ -167,18 +167,18 @@ fn list(reader: &mut PublicReader<'_>, query: &ListQuery<ListArticles, true>) ->
 }
 
 fn get(reader: &mut PublicReader<'_>, slug: &str, query: &GetArticle) -> Result<Result<Article, String>, Problem> {
-    let id = match present(reader, slug)? {
-        Ok(id) => id,
-        Err(slug) => return Ok(Err(slug)),
-    };
-    whole(reader, id, &query.include).map(Ok)
+    match whole(reader, slug, &query.include)? {
+        Some(article) => Ok(Ok(article)),
+        None => moved(reader, slug).map(Err),
+    }
 }
 
-fn whole(reader: &mut PublicReader<'_>, id: ArticleId, include: &[ArticleInclude]) -> Result<Article, Problem> {
+fn whole(reader: &mut PublicReader<'_>, slug: &str, include: &[ArticleInclude]) -> Result<Option<Article>, Problem> {
+    let Some((row, body)) = published::with_body(reader.conn, slug)? else { return Ok(None) };
     let mut wanted = ListInclude::ALWAYS_IN_ONE.to_vec();
     wanted.extend(include.iter().map(|one| ListInclude::from(*one)));
-    reader.names(|| [Key::article(id.uuid())]);
-    assemble::one(reader, id, &wanted)?.ok_or_else(Problem::not_found)
+    reader.names(|| [Key::article(row.article_id.uuid())]);
+    assemble::one(reader, row, body, &wanted).map(Some)
 }
 
 /// The public article of a present slug, with all that its own address answers.
@@ -186,7 +186,7 @@ fn whole(reader: &mut PublicReader<'_>, id: ArticleId, include: &[ArticleInclude
 /// # Errors
 /// What the database says.
 pub(crate) fn public(reader: &mut PublicReader<'_>, slug: &str) -> Result<Option<Article>, Problem> {
-    published::by_slug(reader.conn, slug)?.map(|id| whole(reader, id, &[])).transpose()
+    whole(reader, slug, &[])
 }
 
 /// Whether a public article has a slug now.
@@ -224,22 +224,20 @@ pub(crate) fn withdrawal(conn: &mut Conn, config: &Config, slug: &str) -> Result
 
 fn related_to(reader: &mut PublicReader<'_>, id: ArticleId, limit: u32) -> Result<RelatedArticles, Problem> {
     reader.names(|| [Key::article(id.uuid())]);
-    let ids = related::ids(reader, &[id], limit as usize)?.concat();
+    let article = assemble::items(reader, &[id.uuid()])?;
+    let ids = related::ids(reader, article.iter().map(|item| &item.short), limit as usize)?.concat();
     let page = page::Page { limit, next_cursor: None, number: None, total_items: None, total_pages: None };
     Ok(RelatedArticles { items: assemble::summaries(reader, &ids)?, page })
 }
 
-/// The public article of a slug, or the present slug that a former one leads to.
+/// The present slug that a former one leads to.
 ///
 /// # Errors
 /// `410` for what is withdrawn, `404` for what never was.
-fn present(reader: &mut PublicReader<'_>, slug: &str) -> Result<Result<ArticleId, String>, Problem> {
+fn moved(reader: &mut PublicReader<'_>, slug: &str) -> Result<String, Problem> {
     let (conn, config) = (&mut *reader.conn, reader.config);
-    if let Some(id) = published::by_slug(conn, slug)? {
-        return Ok(Ok(id));
-    }
     if let Some(slug) = present_slug(conn, slug)? {
-        return Ok(Err(slug));
+        return Ok(slug);
     }
     match withdrawal(conn, config, slug)? {
         Some(withdrawal) => Err(Problem::new(&GONE, "The article was published and has been withdrawn.")

@@ -100,10 +100,12 @@ impl ArticleSort {
     fn value(self, item: &Item) -> SortValue {
         match self {
             Self::PublishedAt | Self::PublishedAtDescending => {
-                SortValue::Integer(item.article.published_at.unix_millis())
+                SortValue::Integer(item.short.article.published_at.unix_millis())
             }
-            Self::UpdatedAt | Self::UpdatedAtDescending => SortValue::Integer(item.article.updated_at.unix_millis()),
-            Self::Title | Self::TitleDescending => SortValue::Text(item.title_key.clone()),
+            Self::UpdatedAt | Self::UpdatedAtDescending => {
+                SortValue::Integer(item.short.article.updated_at.unix_millis())
+            }
+            Self::Title | Self::TitleDescending => SortValue::Text(item.short.title_key.clone()),
         }
     }
 }

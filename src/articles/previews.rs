@@ -24,6 +24,7 @@ use super::model::{ArticleId, Content, Person, published_parts};
 use super::published;
 use super::publishing::no_such_revision;
 use super::store::{self, ArticleRow};
+use super::views::ListInclude;
 use crate::auth::secrets::ServerSecret;
 use crate::auth::{Actor, Caller, EditArticles, UserId, api_keys};
 use crate::changes::record;
@@ -37,7 +38,7 @@ use crate::http::{
     Versioned, WriteOptions, page,
 };
 use crate::schema::preview_links;
-use crate::state::App;
+use crate::state::{App, PublicReader};
 use crate::text::{self, Rendered};
 
 /// How a token begins, so that secret scanners know one.
@@ -429,9 +430,13 @@ impl ArticlePreview {
             translation_root: content.translation_of.unwrap_or(row.id),
             published_at: published_at.unwrap_or(saved_at),
             updated_at: saved_at,
+            has_translations: true,
             summary: Document(as_if_stored(&summary)?),
         };
-        let article: Article = assemble::preview(conn, config, previewed, &summary.content, as_if_stored(&body)?)?;
+        let mut include = ListInclude::ALWAYS_IN_ONE.to_vec();
+        include.extend([ListInclude::BodyMarkdown, ListInclude::Sections]);
+        let reader = &mut PublicReader::unremembered(conn, config);
+        let article: Article = assemble::one(reader, previewed, as_if_stored(&body)?, &include)?;
         let mut members = object(&article)?;
         members.insert("url".to_owned(), json!(public.map(|public| config.article_url(&public.slug))));
         members.insert("published_at".to_owned(), json!(published_at));

@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::delivered::{DeliveredBody, DeliveredRow};
 use super::model::{ArticleId, Content, PublishedBody, PublishedSummary};
-use crate::categories::Lineage;
+use crate::authors::AuthorId;
+use crate::categories::{CategoryId, Lineage};
 use crate::cdn::keys::Key;
 use crate::counts;
-use crate::db::{Conn, Document, Id, Timestamp, Tx, among};
+use crate::db::{Conn, Document, Timestamp, Tx, among};
 use crate::http::Problem;
 use crate::schema::{published_articles, published_bodies, published_facets, withdrawn_articles};
 use crate::slugs;
@@ -68,6 +69,17 @@ pub(super) fn named(conn: &mut Conn, name: &str) -> Result<Option<ArticleId>, Pr
     }
 }
 
+/// The public article of a slug with its body, in one statement.
+pub(super) fn with_body(conn: &mut Conn, slug: &str) -> Result<Option<(DeliveredRow, DeliveredBody)>, Problem> {
+    let found: Option<(DeliveredRow, Document<DeliveredBody>)> = published_articles::table
+        .inner_join(published_bodies::table)
+        .filter(published_articles::slug.eq(slug))
+        .select((DeliveredRow::as_select(), published_bodies::document))
+        .first(conn)
+        .optional()?;
+    Ok(found.map(|(row, body)| (row, body.0)))
+}
+
 /// The public ones of these articles, in this order.
 pub(super) fn in_order(conn: &mut Conn, ids: &[Uuid]) -> Result<Vec<DeliveredRow>, Problem> {
     if ids.is_empty() {
@@ -117,7 +129,7 @@ pub(super) struct TranslationRow {
     pub slug: String,
 }
 
-/// The public articles that share one of these originals: what an index has of them, since nearly always each is alone.
+/// The public articles that share one of these originals.
 pub(super) fn translations(conn: &mut Conn, roots: &[ArticleId]) -> Result<Vec<TranslationRow>, Problem> {
     if roots.is_empty() {
         return Ok(Vec::new());
@@ -229,31 +241,12 @@ pub(super) fn with_facet(conn: &mut Conn, kind: &str, target: &[u8]) -> Result<V
 /// What an article is filed under: a kind and which one.
 pub(super) type Facet = (String, Vec<u8>);
 
-/// What a public article is filed under, and in which language.
-#[derive(Debug, Default)]
-pub(super) struct Filed {
-    pub language: String,
-    pub facets: Vec<Facet>,
-}
-
-/// What these public articles are filed under; those that are filed under nothing are left out.
-pub(super) fn filed(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<ArticleId, Filed>, Problem> {
-    let rows: Vec<(ArticleId, String, String, Vec<u8>)> = published_facets::table
-        .filter(among(published_facets::article_id, ids.iter().map(|id| id.bytes())))
-        .select((
-            published_facets::article_id,
-            published_facets::language,
-            published_facets::kind,
-            published_facets::target,
-        ))
-        .load(conn)?;
-    let mut filed: HashMap<ArticleId, Filed> = HashMap::with_capacity(ids.len());
-    for (id, language, kind, target) in rows {
-        let article = filed.entry(id).or_default();
-        article.language = language;
-        article.facets.push((kind, target));
-    }
-    Ok(filed)
+/// What a public article is filed under.
+pub(super) fn filed(conn: &mut Conn, id: ArticleId) -> Result<Vec<Facet>, Problem> {
+    Ok(published_facets::table
+        .filter(published_facets::article_id.eq(id))
+        .select((published_facets::kind, published_facets::target))
+        .load(conn)?)
 }
 
 /// By which keys a CDN knows facets.
@@ -263,7 +256,7 @@ pub(super) fn keys(facets: &[Facet]) -> impl Iterator<Item = Key> {
 
 /// Gives an article these facets and no others, and counts what has changed; gives those that it had.
 fn set_facets(tx: &mut Tx<'_>, row: &PublishedRow, wanted: Vec<Facet>) -> Result<Vec<Facet>, Problem> {
-    let Filed { facets: present, .. } = filed(tx, &[row.article_id])?.remove(&row.article_id).unwrap_or_default();
+    let present = filed(tx, row.article_id)?;
     for (kind, target) in present.iter().filter(|facet| !wanted.contains(facet)) {
         diesel::delete(published_facets::table.find((row.article_id, kind, target))).execute(&mut **tx)?;
         counts::add(tx, kind, target, &row.language, -1)?;
@@ -294,17 +287,26 @@ pub(super) fn facets(conn: &mut Conn, content: &Content) -> Result<Vec<Facet>, P
     facets_of(conn, content, &lineage)
 }
 
-/// The facets of an article: its authors, its categories with their ancestors, its tags; each once.
 fn facets_of(conn: &mut Conn, content: &Content, lineage: &Lineage) -> Result<Vec<Facet>, Problem> {
     let mut contents = [content.clone()];
     super::store::resolve_replaced(conn, &mut contents)?;
     let [content] = contents;
-    let authors = content.author_ids().into_iter().map(|id| ("author", Id::bytes(id)));
-    let categories = lineage.with_ancestors(&content.category_ids()).into_iter().map(|id| ("category", Id::bytes(id)));
-    let tags = content.tags.iter().map(|tag| ("tag", tag.as_bytes().to_vec()));
+    Ok(facets_naming(&content.author_ids(), &content.category_ids(), &content.tags, lineage))
+}
+
+/// The facets of an article: its authors, its categories with their ancestors, its tags; each once.
+pub(super) fn facets_naming(
+    authors: &[AuthorId],
+    categories: &[CategoryId],
+    tags: &[String],
+    lineage: &Lineage,
+) -> Vec<Facet> {
+    let authors = authors.iter().map(|id| ("author", id.bytes()));
+    let categories = lineage.with_ancestors(categories).into_iter().map(|id| ("category", id.bytes()));
+    let tags = tags.iter().map(|tag| ("tag", tag.as_bytes().to_vec()));
     let mut facets: Vec<Facet> =
         authors.chain(categories).chain(tags).map(|(kind, target)| (kind.to_owned(), target)).collect();
     facets.sort_unstable();
     facets.dedup();
-    Ok(facets)
+    facets
 }

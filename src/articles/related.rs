@@ -9,10 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::prelude::*;
+use foldhash::fast::RandomState;
 use uuid::Uuid;
 
+use super::assemble::Short;
 use super::model::ArticleId;
-use super::published::{self, Facet, Filed};
+use super::published::{self, Facet};
+use crate::categories::Lineage;
 use crate::counts;
 use crate::db::{Conn, Timestamp};
 use crate::http::Problem;
@@ -26,23 +29,33 @@ const LARGEST_SITE: f64 = 1_000_000.0;
 /// How many of a facet's articles are looked at.
 const NEWEST_OF_FACET: i64 = 100;
 
-/// The ids of the articles that are related to each of these public ones, most related first; never itself.
-pub(super) fn ids(
+/// The ids of the articles that are related to each of these, most related first; never itself.
+pub(super) fn ids<'s>(
     reader: &mut PublicReader<'_>,
-    articles: &[ArticleId],
+    articles: impl IntoIterator<Item = &'s Short>,
     limit: usize,
 ) -> Result<Vec<Vec<Uuid>>, Problem> {
-    let mut filed = published::filed(reader.conn, articles)?;
-    let related = articles.iter().map(|id| {
-        let Filed { language, facets } = filed.remove(id).unwrap_or_default();
+    let lineage = lineage(reader)?;
+    let related = articles.into_iter().map(|short| {
+        let tags = short.article.tags.value().map_err(Problem::internal)?;
+        let facets = published::facets_naming(&short.authors, &short.categories, &tags, &lineage);
         reader.names(|| published::keys(&facets));
-        by_facets(reader, *id, &language, facets, limit)
+        by_facets(reader, short.article.id, &short.article.language, facets, limit)
     });
     related.collect()
 }
 
-/// The same for an article that has these facets or would have them.
-pub(super) fn by_facets(
+fn lineage(reader: &mut PublicReader<'_>) -> Result<Arc<Lineage>, Problem> {
+    let key = b"lineage";
+    if let Some(known) = reader.memo.get(key) {
+        return Ok(known);
+    }
+    let lineage = Arc::new(Lineage::load(reader.conn)?);
+    reader.memo.put(key, &lineage, lineage.bytes());
+    Ok(lineage)
+}
+
+fn by_facets(
     reader: &mut PublicReader<'_>,
     id: ArticleId,
     language: &str,
@@ -52,30 +65,36 @@ pub(super) fn by_facets(
     facets.retain(|(kind, _)| kind != "author");
     let all = facets.iter().map(|facet| having(reader, facet, language)).collect::<Result<Vec<_>, _>>()?;
     let candidates = all.iter().map(|having| having.newest.len()).sum();
-    let mut scores: HashMap<ArticleId, Score> = HashMap::with_capacity(candidates);
+    let mut scores: HashMap<ArticleId, Score, RandomState> =
+        HashMap::with_capacity_and_hasher(candidates, RandomState::default());
     for having in &all {
         for (id, published_at) in &having.newest {
             scores.entry(*id).or_insert((0.0, *published_at)).0 += having.weight;
         }
     }
     scores.remove(&id);
-    Ok(best(scores.into_iter().collect(), limit))
+    Ok(best(scores, limit))
 }
 
 /// How much an article has in common with another, and when it was published.
 type Score = (f64, Timestamp);
 
-/// The ids of the best so many, the best first. The order of the others is not worth finding.
-fn best(mut scored: Vec<(ArticleId, Score)>, limit: usize) -> Vec<Uuid> {
-    let order = |(a_id, (a, a_at)): &(ArticleId, Score), (b_id, (b, b_at)): &(ArticleId, Score)| {
-        b.total_cmp(a).then(b_at.cmp(a_at)).then(b_id.cmp(a_id))
+/// The ids of the best so many, the best first. Nearly all of the others are worse than the last of these, and are
+/// compared with no more than that one.
+fn best(scores: impl IntoIterator<Item = (ArticleId, Score)>, limit: usize) -> Vec<Uuid> {
+    let is_better = |(a_id, (a, a_at)): &(ArticleId, Score), (b_id, (b, b_at)): &(ArticleId, Score)| {
+        a.total_cmp(b).then(a_at.cmp(b_at)).then(a_id.cmp(b_id)).is_gt()
     };
-    if limit < scored.len() {
-        scored.select_nth_unstable_by(limit, order);
-        scored.truncate(limit);
+    let mut best: Vec<(ArticleId, Score)> = Vec::new();
+    for scored in scores {
+        if best.len() == limit && best.last().is_none_or(|last| is_better(last, &scored)) {
+            continue;
+        }
+        best.truncate(limit.saturating_sub(1));
+        let place = best.partition_point(|one| is_better(one, &scored));
+        best.insert(place, scored);
     }
-    scored.sort_unstable_by(order);
-    scored.into_iter().map(|(id, _)| id.uuid()).collect()
+    best.into_iter().map(|(id, _)| id.uuid()).collect()
 }
 
 /// The newest articles of a language that have a facet.

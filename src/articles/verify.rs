@@ -12,7 +12,7 @@ use super::schedule::Scheduled;
 use super::store::{self, ArticleRow};
 use crate::db::Conn;
 use crate::http::Problem;
-use crate::schema::{articles, published_facets, revisions};
+use crate::schema::{articles, revisions};
 use crate::text;
 
 /// How many articles are held in memory.
@@ -125,10 +125,7 @@ fn of_public(conn: &mut Conn, row: &ArticleRow, number: i64, public: PublishedRo
             }
         }
     }
-    let mut facets: Vec<published::Facet> = published_facets::table
-        .filter(published_facets::article_id.eq(row.id))
-        .select((published_facets::kind, published_facets::target))
-        .load(conn)?;
+    let mut facets = published::filed(conn, row.id)?;
     facets.sort_unstable();
     if facets != published::facets(conn, &content)? {
         wrong.push("it is not filed under what it names".to_owned());

@@ -32,6 +32,11 @@ impl Tree {
         Ok(Self(pairs.into_iter().collect()))
     }
 
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<(CategoryId, Option<CategoryId>)>()
+    }
+
     /// Whether `id` may stand under `parent`, with all that is below it.
     pub(super) fn check(&self, id: CategoryId, parent: CategoryId) -> Result<(), Misplaced> {
         let line = self.line(parent);

@@ -67,6 +67,26 @@ fn a_link_shows_the_working_copy_as_delivery_would() {
 }
 
 #[test]
+fn a_link_to_a_translation_that_is_not_public_yet_shows_the_original() {
+    let server = TestServer::start();
+    let editor = server.signed_in(Role::Editor);
+    let original = Work::begin(editor.clone(), &json!({ "title": "House" }));
+    original.publish();
+    let spanish = json!({ "title": "Casa", "language": "es", "translation_of": original.id });
+    let translation = Work::begin(editor, &spanish);
+    let (_, path) = link(&translation, &json!({}));
+    let shown = |path: &str| server.anonymous().get(path).expect(200).json()["translations"].clone();
+    let house =
+        json!([{ "language": "en", "slug": "house", "title": "House", "url": "http://127.0.0.1:8080/articles/house" }]);
+    assert_eq!(shown(&path), house);
+    assert_eq!(shown("/api/v1/articles/house"), json!([]));
+    translation.publish();
+    assert_eq!(shown(&path), house);
+    assert_eq!(shown("/api/v1/articles/casa"), house);
+    assert_eq!(shown("/api/v1/articles/house")[0]["slug"], "casa");
+}
+
+#[test]
 fn a_link_to_a_revision_shows_that_one_and_keeps_it() {
     let server = TestServer::start_with(|config| {
         config.most_revisions = Some(1);
