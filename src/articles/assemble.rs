@@ -15,26 +15,28 @@ use crate::authors::{self, AuthorId, AuthorSummary};
 use crate::categories::{self, CategoryId, CategorySummary};
 use crate::cdn::keys::Key;
 use crate::config::Config;
-use crate::db::{Conn, Id, Raw};
+use crate::db::{Conn, Id, Raw, Timestamp};
 use crate::http::Problem;
 use crate::slugs;
 use crate::state::PublicReader;
 use crate::text;
 
-/// A public article in short, as most answers show it.
+/// A public article in short, finished, as most answers show it.
 pub(super) struct Item {
-    pub short: Short,
-    /// The article, finished.
     pub json: Raw<Article>,
+    pub properties: Properties,
 }
 
-/// An article without what is large.
-pub(super) struct Short {
-    pub article: Article,
-    /// What it is sorted by where it is sorted by title.
+/// What an article is sorted by, related by, and made of.
+pub(super) struct Properties {
+    pub id: ArticleId,
+    pub language: String,
     pub title_key: String,
+    pub published_at: Timestamp,
+    pub updated_at: Timestamp,
     pub authors: Vec<AuthorId>,
     pub categories: Vec<CategoryId>,
+    pub tags: Raw<Vec<String>>,
     /// What it is made of beside the article itself; empty where no CDN asks.
     keys: Vec<Key>,
 }
@@ -43,7 +45,17 @@ impl Item {
     fn summary(&self) -> ArticleSummary {
         ArticleSummary(self.json.clone())
     }
+
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        let Properties { language, title_key, authors, categories, tags, keys, .. } = &self.properties;
+        let text = self.json.text().len() + language.len() + title_key.len() + tags.text().len();
+        text + (authors.len() + categories.len()) * size_of::<Uuid>() + keys.len() * BYTES_OF_KEY + size_of::<Self>()
+    }
 }
+
+/// About how much memory a key takes.
+const BYTES_OF_KEY: usize = 64;
 
 /// The public ones of these articles, in this order.
 pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<Arc<Item>>, Problem> {
@@ -52,23 +64,20 @@ pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<A
 }
 
 fn items_by_id(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Arc<Item>>, Problem> {
-    let weight = |item: &Item| MEMORY_OF_TEXT * item.json.text().len();
-    let items = reader.parts("item", ids, weight, |reader, unknown| {
+    let items = reader.parts("item", ids, Item::bytes, |reader, unknown| {
         let rows = published::in_order(reader.conn, unknown)?;
-        let finished = in_short(reader, rows)?.into_iter().map(|short| {
-            let json = Raw::of(&short.article).map_err(Problem::internal)?;
-            Ok((short.article.id.uuid(), Item { short, json }))
+        let finished = in_short(reader, rows)?.into_iter().map(|(article, properties)| {
+            let json = Raw::of(&article).map_err(Problem::internal)?;
+            Ok((article.id.uuid(), Item { json, properties }))
         });
         finished.collect()
     })?;
-    reader.names(|| items.values().flat_map(|item| item.short.keys.iter().cloned()));
+    reader.names(|| items.values().flat_map(|item| item.properties.keys.iter().cloned()));
     Ok(items)
 }
 
-/// How much memory an item takes, as a multiple of its finished text: that, the same in parts, and the room between them.
-const MEMORY_OF_TEXT: usize = 4;
-
-fn in_short(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Vec<Short>, Problem> {
+/// Articles without what is large.
+fn in_short(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Result<Vec<(Article, Properties)>, Problem> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -79,13 +88,22 @@ fn in_short(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Resul
         taxonomy = Taxonomy::load(reader, &rows)?;
     }
     let translations = translations(reader.conn, reader.config, &rows)?;
-    let shorts = rows.into_iter().map(|mut row| {
+    let shorts = rows.into_iter().map(|row| {
         let keys = if reader.names_keys() { keys(&row) } else { Vec::new() };
+        let content = &row.summary.0.content;
+        let properties = Properties {
+            id: row.article_id,
+            language: row.language.clone(),
+            title_key: row.title_key.clone(),
+            published_at: row.published_at,
+            updated_at: row.updated_at,
+            authors: content.authors.clone(),
+            categories: content.categories.clone(),
+            tags: content.tags.clone(),
+            keys,
+        };
         let resolved = resolved(reader.config, &taxonomy, &translations, &row);
-        let content = &mut row.summary.0.content;
-        let (authors, categories) = (std::mem::take(&mut content.authors), std::mem::take(&mut content.categories));
-        let title_key = std::mem::take(&mut row.title_key);
-        Short { article: Article::new(row, resolved), title_key, authors, categories, keys }
+        (Article::new(row, resolved), properties)
     });
     Ok(shorts.collect())
 }
@@ -117,7 +135,8 @@ fn with_included(
     items: &[Arc<Item>],
     include: &[ListInclude],
 ) -> Result<Vec<Article>, Problem> {
-    let mut articles: Vec<Article> = items.iter().map(|item| item.short.article.clone()).collect();
+    let articles = items.iter().map(|item| item.json.value().map_err(Problem::internal));
+    let mut articles: Vec<Article> = articles.collect::<Result<_, _>>()?;
     if include.iter().any(|one| *one != ListInclude::Related) {
         let ids: Vec<ArticleId> = articles.iter().map(|article| article.id).collect();
         let mut bodies = published::bodies(reader.conn, &ids)?;
@@ -129,7 +148,7 @@ fn with_included(
         }
     }
     if include.contains(&ListInclude::Related) {
-        let related = related::ids(reader, items.iter().map(|item| &item.short), related::DEFAULT_LIMIT)?;
+        let related = related::ids(reader, items.iter().map(|item| &item.properties), related::DEFAULT_LIMIT)?;
         let distinct: HashSet<Uuid> = related.iter().flatten().copied().collect();
         let known = items_by_id(reader, &distinct.into_iter().collect::<Vec<_>>())?;
         for (article, related) in articles.iter_mut().zip(related) {
@@ -146,18 +165,15 @@ pub(super) fn one(
     body: DeliveredBody,
     include: &[ListInclude],
 ) -> Result<Article, Problem> {
-    let mut shorts = in_short(reader, vec![row])?;
-    let related = related::ids(reader, &shorts, related::DEFAULT_LIMIT)?.concat();
-    let related = summaries(reader, &related)?;
-    let short = shorts.pop().ok_or_else(Problem::not_found)?;
-    reader.names(|| short.keys);
-    let mut article = short.article;
+    let (mut article, properties) = in_short(reader, vec![row])?.pop().ok_or_else(Problem::not_found)?;
+    let related = related::ids(reader, [&properties], related::DEFAULT_LIMIT)?.concat();
+    article.related = Some(summaries(reader, &related)?);
+    reader.names(|| properties.keys);
     let mut bodies = HashMap::from([(article.id, body)]);
     link_bodies(reader, &mut bodies, include)?;
     for body in bodies.into_values() {
         add_body(&mut article, body, include)?;
     }
-    article.related = Some(related);
     Ok(article)
 }
 

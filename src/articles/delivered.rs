@@ -146,7 +146,7 @@ struct SectionHtml<'s> {
 }
 
 /// An article as delivery shows it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Article {
     /// The id.
     pub id: ArticleId,
@@ -230,7 +230,7 @@ pub(crate) struct Article {
 }
 
 /// The same article in another language.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Translation {
     /// The language, a BCP 47 tag.
     pub language: String,

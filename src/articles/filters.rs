@@ -100,12 +100,10 @@ impl ArticleSort {
     fn value(self, item: &Item) -> SortValue {
         match self {
             Self::PublishedAt | Self::PublishedAtDescending => {
-                SortValue::Integer(item.short.article.published_at.unix_millis())
+                SortValue::Integer(item.properties.published_at.unix_millis())
             }
-            Self::UpdatedAt | Self::UpdatedAtDescending => {
-                SortValue::Integer(item.short.article.updated_at.unix_millis())
-            }
-            Self::Title | Self::TitleDescending => SortValue::Text(item.short.title_key.clone()),
+            Self::UpdatedAt | Self::UpdatedAtDescending => SortValue::Integer(item.properties.updated_at.unix_millis()),
+            Self::Title | Self::TitleDescending => SortValue::Text(item.properties.title_key.clone()),
         }
     }
 }

@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use foldhash::fast::RandomState;
 use uuid::Uuid;
 
-use super::assemble::Short;
+use super::assemble::Properties;
 use super::model::ArticleId;
 use super::published::{self, Facet};
 use crate::categories::Lineage;
@@ -32,15 +32,15 @@ const NEWEST_OF_FACET: i64 = 100;
 /// The ids of the articles that are related to each of these, most related first; never itself.
 pub(super) fn ids<'s>(
     reader: &mut PublicReader<'_>,
-    articles: impl IntoIterator<Item = &'s Short>,
+    articles: impl IntoIterator<Item = &'s Properties>,
     limit: usize,
 ) -> Result<Vec<Vec<Uuid>>, Problem> {
     let lineage = lineage(reader)?;
-    let related = articles.into_iter().map(|short| {
-        let tags = short.article.tags.value().map_err(Problem::internal)?;
-        let facets = published::facets_naming(&short.authors, &short.categories, &tags, &lineage);
+    let related = articles.into_iter().map(|article| {
+        let tags = article.tags.value().map_err(Problem::internal)?;
+        let facets = published::facets_naming(&article.authors, &article.categories, &tags, &lineage);
         reader.names(|| published::keys(&facets));
-        by_facets(reader, short.article.id, &short.article.language, facets, limit)
+        by_facets(reader, article.id, &article.language, facets, limit)
     });
     related.collect()
 }

@@ -87,7 +87,7 @@ impl ToSchema for ArticleListItem {
 }
 
 /// An article in short.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ArticleSummary(pub Raw<Article>);
 
