@@ -153,7 +153,7 @@ fn one(conn: &mut SqliteConnection, slug: &str) -> usize {
     let article: (Vec<u8>, String, String) = published_articles::table
         .inner_join(published_bodies::table)
         .filter(published_articles::slug.eq(slug))
-        .select((published_articles::article_id, published_articles::summary, published_bodies::document))
+        .select((published_articles::article_id, published_articles::summary, published_bodies::body_html))
         .first(conn)
         .unwrap();
     let facets: Vec<(String, Vec<u8>)> = published_facets::table

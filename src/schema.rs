@@ -147,7 +147,14 @@ table! {
     published_bodies (article_id) {
         article_id -> Binary,
         renderer_version -> Integer,
-        document -> Text,
+        linked_articles -> Text,
+        table_of_contents -> Text,
+        seo -> Text,
+        citations -> Text,
+        extra -> Text,
+        body_html -> Text,
+        sections -> Text,
+        body_markdown -> Text,
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::delivered::{Article, DeliveredBody, DeliveredRow, Resolved, Translation};
+use super::bodies::{self, DeliveredBody, Forms};
+use super::body_links::BodyLinks;
+use super::delivered::{Article, DeliveredRow, Resolved, Translation};
 use super::model::ArticleId;
 use super::published;
 use super::related;
@@ -19,7 +21,6 @@ use crate::db::{Conn, Id, Raw, Timestamp};
 use crate::http::Problem;
 use crate::slugs;
 use crate::state::PublicReader;
-use crate::text;
 
 /// A public article in short, finished, as most answers show it.
 pub(super) struct Item {
@@ -139,11 +140,13 @@ fn with_included(
     let mut articles: Vec<Article> = articles.collect::<Result<_, _>>()?;
     if include.iter().any(|one| *one != ListInclude::Related) {
         let ids: Vec<ArticleId> = articles.iter().map(|article| article.id).collect();
-        let mut bodies = published::bodies(reader.conn, &ids)?;
-        link_bodies(reader, &mut bodies, include)?;
+        let mut bodies = bodies::of(reader.conn, &ids)?;
+        let mut forms = if bodies::has_forms(include) { bodies::forms_of(reader.conn, &ids)? } else { HashMap::new() };
+        let links = links(reader, bodies.values(), include)?;
         for article in &mut articles {
             if let Some(body) = bodies.remove(&article.id) {
-                add_body(article, body, include)?;
+                let forms = forms.remove(&article.id);
+                add_body(article, body, forms, include, &links)?;
             }
         }
     }
@@ -162,18 +165,15 @@ fn with_included(
 pub(super) fn one(
     reader: &mut PublicReader<'_>,
     row: DeliveredRow,
-    body: DeliveredBody,
+    (body, forms): (DeliveredBody, Option<Forms>),
     include: &[ListInclude],
 ) -> Result<Article, Problem> {
     let (mut article, properties) = in_short(reader, vec![row])?.pop().ok_or_else(Problem::not_found)?;
     let related = related::ids(reader, [&properties], related::DEFAULT_LIMIT)?.concat();
     article.related = Some(summaries(reader, &related)?);
     reader.names(|| properties.keys);
-    let mut bodies = HashMap::from([(article.id, body)]);
-    link_bodies(reader, &mut bodies, include)?;
-    for body in bodies.into_values() {
-        add_body(&mut article, body, include)?;
-    }
+    let links = links(reader, [&body], include)?;
+    add_body(&mut article, body, forms, include, &links)?;
     Ok(article)
 }
 
@@ -270,53 +270,45 @@ fn translations(conn: &mut Conn, config: &Config, rows: &[DeliveredRow]) -> Resu
     Ok(by_root)
 }
 
-/// Fills in the links by identity of these bodies with one query.
-fn link_bodies(
-    reader: &mut PublicReader<'_>,
-    bodies: &mut HashMap<ArticleId, DeliveredBody>,
+/// Where the links by identity of these bodies lead, asked for at once.
+fn links<'c, 'b>(
+    reader: &mut PublicReader<'c>,
+    bodies: impl IntoIterator<Item = &'b DeliveredBody>,
     include: &[ListInclude],
-) -> Result<(), Problem> {
-    let targets: HashSet<ArticleId> = bodies.values().flat_map(|body| body.linked_articles.iter().copied()).collect();
+) -> Result<BodyLinks<'c>, Problem> {
+    let targets: HashSet<ArticleId> = bodies.into_iter().flat_map(|body| &body.linked_articles.0).copied().collect();
     reader.names(|| targets.iter().map(|id| Key::article(id.uuid())));
     let shows_links = [ListInclude::BodyHtml, ListInclude::BodyMarkdown, ListInclude::Sections];
-    if targets.is_empty() || !include.iter().any(|one| shows_links.contains(one)) {
-        return Ok(());
-    }
-    let slugs = published::slugs_of(reader.conn, &targets.into_iter().collect::<Vec<_>>())?;
-    let config = reader.config;
-    let resolve = |id: Uuid| slugs.get(&ArticleId::from_uuid(id)).map(|slug| config.article_url(slug));
-    for body in bodies.values_mut().filter(|body| !body.linked_articles.is_empty()) {
-        let mut sections = body.sections.value().map_err(Problem::internal)?;
-        for section in &mut sections {
-            section.html = text::link_articles_html(&section.html, resolve);
-        }
-        body.sections = Raw::of(&sections).map_err(Problem::internal)?;
-        if include.contains(&ListInclude::BodyMarkdown) {
-            let markdown = body.body_markdown.value().map_err(Problem::internal)?;
-            let linked = text::link_articles_markdown(&markdown, resolve);
-            body.body_markdown = Raw::of(&linked).map_err(Problem::internal)?;
-        }
-    }
-    Ok(())
+    let targets = if include.iter().any(|one| shows_links.contains(one)) { targets } else { HashSet::new() };
+    BodyLinks::to(reader.conn, reader.config, &targets.into_iter().collect::<Vec<_>>())
 }
 
-fn add_body(article: &mut Article, body: DeliveredBody, include: &[ListInclude]) -> Result<(), Problem> {
+fn add_body(
+    article: &mut Article,
+    body: DeliveredBody,
+    forms: Option<Forms>,
+    include: &[ListInclude],
+    links: &BodyLinks<'_>,
+) -> Result<(), Problem> {
     let wants = |one| include.contains(&one);
-    if wants(ListInclude::BodyHtml) {
-        article.body_html = Some(body.html()?);
+    let is_linked = !body.linked_articles.0.is_empty();
+    let linked = |html| if is_linked { links.in_raw_html(&html).map_err(Problem::internal) } else { Ok(html) };
+    if let Some(forms) = forms {
+        if wants(ListInclude::Sections) {
+            article.sections = Some(forms.sections(&body.body_html.0, linked)?);
+        }
+        if wants(ListInclude::BodyMarkdown) {
+            let markdown = forms.body_markdown.0;
+            let linked = || links.in_raw_markdown(&markdown).map_err(Problem::internal);
+            article.body_markdown = Some(if is_linked { linked()? } else { markdown });
+        }
     }
-    article.body_markdown = wants(ListInclude::BodyMarkdown).then_some(body.body_markdown);
-    article.sections = wants(ListInclude::Sections).then_some(body.sections);
-    article.table_of_contents = wants(ListInclude::TableOfContents).then_some(body.table_of_contents);
-    article.seo = wants(ListInclude::Seo).then_some(body.seo);
-    article.citations = wants(ListInclude::Citations).then_some(body.citations);
-    article.extra = wants(ListInclude::Extra).then_some(body.extra);
+    if wants(ListInclude::BodyHtml) {
+        article.body_html = Some(linked(body.body_html.0)?);
+    }
+    article.table_of_contents = wants(ListInclude::TableOfContents).then_some(body.table_of_contents.0);
+    article.seo = wants(ListInclude::Seo).then_some(body.seo.0);
+    article.citations = wants(ListInclude::Citations).then_some(body.citations.0);
+    article.extra = wants(ListInclude::Extra).then_some(body.extra.0);
     Ok(())
-}
-
-/// The address of an article's page by its id, where it is public: how management shows links by identity.
-pub(super) fn resolve_links(conn: &mut Conn, config: &Config, html: &str, linked: &[Uuid]) -> Result<String, Problem> {
-    let ids: Vec<ArticleId> = linked.iter().map(|id| ArticleId::from_uuid(*id)).collect();
-    let slugs = published::slugs_of(conn, &ids)?;
-    Ok(text::link_articles_html(html, |id| slugs.get(&ArticleId::from_uuid(id)).map(|slug| config.article_url(slug))))
 }

@@ -9,7 +9,6 @@ use diesel::prelude::*;
 use diesel::query_source::{Alias, AliasedField};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -106,43 +105,6 @@ fn read_id<'de, D: Deserializer<'de>, K>(deserializer: D) -> Result<Option<Id<K>
 pub(super) fn as_if_stored<T: DeserializeOwned>(part: &impl Serialize) -> Result<T, Problem> {
     let text = serde_json::to_string(part).map_err(Problem::internal)?;
     serde_json::from_str(&text).map_err(Problem::internal)
-}
-
-/// A stored [`PublishedBody`](super::model::PublishedBody).
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct DeliveredBody {
-    pub body_markdown: Raw<String>,
-    pub sections: Raw<Vec<Section>>,
-    pub linked_articles: Vec<ArticleId>,
-    pub table_of_contents: Raw<Vec<TableOfContentsEntry>>,
-    pub seo: Raw<Seo>,
-    pub citations: Raw<Vec<Citation>>,
-    pub extra: Raw<Map<String, Value>>,
-}
-
-impl DeliveredBody {
-    /// The whole text as HTML: what the sections hold between their quotes, put together, is JSON again.
-    ///
-    /// # Errors
-    /// Where the stored sections can't be read.
-    pub(super) fn html(&self) -> Result<Raw<String>, Problem> {
-        let sections: Vec<SectionHtml<'_>> = serde_json::from_str(self.sections.text()).map_err(Problem::internal)?;
-        let length: usize = sections.iter().map(|section| section.html.get().len()).sum();
-        let mut text = String::with_capacity(length + 2);
-        text.push('"');
-        for section in &sections {
-            let quoted = section.html.get();
-            text.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
-        }
-        text.push('"');
-        RawValue::from_string(text).map(Raw::from).map_err(Problem::internal)
-    }
-}
-
-#[derive(Deserialize)]
-struct SectionHtml<'s> {
-    #[serde(borrow)]
-    html: &'s RawValue,
 }
 
 /// An article as delivery shows it.

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::assemble::{self, Item};
+use super::bodies;
 use super::delivered::Article;
 use super::filters::ListArticles;
 use super::model::ArticleId;
@@ -177,8 +178,11 @@ fn whole(reader: &mut PublicReader<'_>, slug: &str, include: &[ArticleInclude]) 
     let Some((row, body)) = published::with_body(reader.conn, slug)? else { return Ok(None) };
     let mut wanted = ListInclude::ALWAYS_IN_ONE.to_vec();
     wanted.extend(include.iter().map(|one| ListInclude::from(*one)));
-    reader.names(|| [Key::article(row.article_id.uuid())]);
-    assemble::one(reader, row, body, &wanted).map(Some)
+    let id = row.article_id;
+    reader.names(|| [Key::article(id.uuid())]);
+    let has_forms = bodies::has_forms(&wanted);
+    let forms = if has_forms { bodies::forms_of(reader.conn, &[id])?.remove(&id) } else { None };
+    assemble::one(reader, row, (body, forms), &wanted).map(Some)
 }
 
 /// The public article of a present slug, with all that its own address answers.

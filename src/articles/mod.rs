@@ -7,6 +7,8 @@
 //! leak.
 
 mod assemble;
+mod bodies;
+mod body_links;
 mod bulk;
 mod checks;
 mod conflict;

@@ -251,7 +251,7 @@ pub struct PublishedSummary {
 }
 
 /// The large part of a published article.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct PublishedBody {
     /// The text as it was written.
     pub body_markdown: String,

@@ -17,6 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::assemble;
+use super::bodies;
 use super::delivered::{Article, DeliveredRow, as_if_stored};
 use super::editing::event;
 use super::history;
@@ -422,6 +423,7 @@ impl ArticlePreview {
         let public = published::by_id(conn, row.id)?;
         let published_at = content.published_at.or(public.as_ref().map(|public| public.published_at));
         let (summary, body) = published_parts(content.clone(), rendered);
+        let (body, forms) = bodies::stored(&body)?;
         let previewed = DeliveredRow {
             article_id: row.id,
             slug: content.slug.clone().unwrap_or_default(),
@@ -436,7 +438,7 @@ impl ArticlePreview {
         let mut include = ListInclude::ALWAYS_IN_ONE.to_vec();
         include.extend([ListInclude::BodyMarkdown, ListInclude::Sections]);
         let reader = &mut PublicReader::unremembered(conn, config);
-        let article: Article = assemble::one(reader, previewed, as_if_stored(&body)?, &include)?;
+        let article: Article = assemble::one(reader, previewed, (body, Some(forms)), &include)?;
         let mut members = object(&article)?;
         members.insert("url".to_owned(), json!(public.map(|public| config.article_url(&public.slug))));
         members.insert("published_at".to_owned(), json!(published_at));

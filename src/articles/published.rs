@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::delivered::{DeliveredBody, DeliveredRow};
+use super::bodies::{self, DeliveredBody};
+use super::delivered::DeliveredRow;
 use super::model::{ArticleId, Content, PublishedBody, PublishedSummary};
 use crate::authors::AuthorId;
 use crate::categories::{CategoryId, Lineage};
@@ -71,13 +72,12 @@ pub(super) fn named(conn: &mut Conn, name: &str) -> Result<Option<ArticleId>, Pr
 
 /// The public article of a slug with its body, in one statement.
 pub(super) fn with_body(conn: &mut Conn, slug: &str) -> Result<Option<(DeliveredRow, DeliveredBody)>, Problem> {
-    let found: Option<(DeliveredRow, Document<DeliveredBody>)> = published_articles::table
+    Ok(published_articles::table
         .inner_join(published_bodies::table)
         .filter(published_articles::slug.eq(slug))
-        .select((DeliveredRow::as_select(), published_bodies::document))
+        .select((DeliveredRow::as_select(), DeliveredBody::as_select()))
         .first(conn)
-        .optional()?;
-    Ok(found.map(|(row, body)| (row, body.0)))
+        .optional()?)
 }
 
 /// The public ones of these articles, in this order.
@@ -91,15 +91,6 @@ pub(super) fn in_order(conn: &mut Conn, ids: &[Uuid]) -> Result<Vec<DeliveredRow
         .load(conn)?;
     rows.sort_by_key(|row| ids.iter().position(|id| *id == row.article_id.uuid()));
     Ok(rows)
-}
-
-/// The bodies of these articles.
-pub(super) fn bodies(conn: &mut Conn, ids: &[ArticleId]) -> Result<HashMap<ArticleId, DeliveredBody>, Problem> {
-    let rows: Vec<(ArticleId, Document<DeliveredBody>)> = published_bodies::table
-        .filter(among(published_bodies::article_id, ids.iter().map(|id| id.bytes())))
-        .select((published_bodies::article_id, published_bodies::document))
-        .load(conn)?;
-    Ok(rows.into_iter().map(|(id, document)| (id, document.0)).collect())
 }
 
 /// The slugs of those of these articles that are public.
@@ -173,7 +164,7 @@ pub(super) fn withdrawn_by_id(conn: &mut Conn, id: ArticleId) -> Result<Option<W
 }
 
 /// Makes an article public, in the place of what was public of it before; gives what that touches.
-pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> Result<Vec<Key>, Problem> {
+pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: &PublishedBody) -> Result<Vec<Key>, Problem> {
     let id = row.article_id;
     let former_slug = by_id(tx, id)?.map(|before| before.slug).or(withdrawn_by_id(tx, id)?.map(|before| before.slug));
     if let Some(slug) = former_slug.filter(|slug| *slug != row.slug) {
@@ -184,11 +175,13 @@ pub(super) fn put(tx: &mut Tx<'_>, row: &PublishedRow, body: PublishedBody) -> R
     slugs::forget(tx, slugs::Kind::Article, &row.slug)?;
     diesel::delete(withdrawn_articles::table.find(id)).execute(&mut **tx)?;
     diesel::insert_into(published_articles::table).values(row).execute(&mut **tx)?;
+    let (body, forms) = bodies::stored(body)?;
     diesel::insert_into(published_bodies::table)
         .values((
             published_bodies::article_id.eq(id),
             published_bodies::renderer_version.eq(RENDERER_VERSION),
-            published_bodies::document.eq(Document(body)),
+            body,
+            forms,
         ))
         .execute(&mut **tx)?;
     counts::add(tx, "all", &[], &row.language, 1)?;

@@ -141,7 +141,7 @@ pub(super) fn put(
     };
     let was_public = row.state().visibility == Visibility::Public;
     let change = if was_public { PublicChange::updated(&public.slug) } else { PublicChange::created(&public.slug) };
-    let touched = published::put(tx, &public, body)?;
+    let touched = published::put(tx, &public, &body)?;
     history::settle(tx, row.id, number)?;
     store::write_pinned_references(tx, row.id, "published", Some(&content))?;
     store::write_published_links(tx, row.id, Some(&content))?;

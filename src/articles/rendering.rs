@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::assemble::resolve_links;
+use super::body_links::resolve_links;
 use super::model::{EXCERPT_CHARS, MAX_BODY_BYTES};
 use crate::auth::{Caller, EditArticles};
 use crate::http::{Body, Fault, Json, Managed, NoParameters, Problem, Query, Warning};

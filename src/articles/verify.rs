@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
 
-use super::delivered::DeliveredBody;
+use super::bodies::{self, DeliveredBody, Forms};
 use super::history;
 use super::lifecycle::Visibility;
 use super::model::{ArticleId, Content};
@@ -116,12 +116,16 @@ fn of_public(conn: &mut Conn, row: &ArticleRow, number: i64, public: PublishedRo
     let mut shown = [public.summary.0.content];
     store::resolve_replaced(conn, &mut shown)?;
     let [shown] = shown;
-    match published::bodies(conn, &[row.id])?.remove(&row.id) {
+    let (mut bodies, mut forms) = (bodies::of(conn, &[row.id])?, bodies::forms_of(conn, &[row.id])?);
+    match bodies.remove(&row.id).zip(forms.remove(&row.id)) {
         None => wrong.push("what is public has no body".to_owned()),
-        Some(body) => {
-            let whole = whole(shown, &body).map_err(Problem::internal)?;
+        Some((body, forms)) => {
+            let whole = whole(shown, &body, &forms).map_err(Problem::internal)?;
             if whole != content {
                 wrong.push(format!("what is public is not what revision {number} says"));
+            }
+            if forms.sections(&body.body_html.0, Ok).is_err() {
+                wrong.push("its sections do not make up its text".to_owned());
             }
         }
     }
@@ -134,9 +138,9 @@ fn of_public(conn: &mut Conn, row: &ArticleRow, number: i64, public: PublishedRo
 }
 
 /// The content that a public article was parted from.
-fn whole(shown: Content, body: &DeliveredBody) -> serde_json::Result<Content> {
-    let (body_markdown, seo) = (body.body_markdown.value()?, body.seo.value()?);
-    Ok(Content { body_markdown, seo, citations: body.citations.value()?, extra: body.extra.value()?, ..shown })
+fn whole(shown: Content, body: &DeliveredBody, forms: &Forms) -> serde_json::Result<Content> {
+    let (body_markdown, seo) = (forms.body_markdown.0.value()?, body.seo.0.value()?);
+    Ok(Content { body_markdown, seo, citations: body.citations.0.value()?, extra: body.extra.0.value()?, ..shown })
 }
 
 #[derive(QueryableByName)]

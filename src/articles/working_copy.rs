@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use actix_web::web::Data;
 
-use super::assemble::resolve_links;
+use super::body_links::resolve_links;
 use super::history;
 use super::lifecycle::Visibility;
 use super::model::{Content, Expanded, Publication, Returned, Review, Schedule, WorkingCopy};

@@ -233,7 +233,7 @@ mod tests {
         line: String,
     }
 
-    /// What the tables hold that the migration of large rows writes anew.
+    /// What the tables hold that the migrations of large rows and of body columns write anew, as it was before both.
     fn large_rows(conn: &mut Conn) -> Vec<Line> {
         let sql = "SELECT concat_ws('|', hex(article_id), renderer_version, document) AS line FROM published_bodies
                    UNION ALL SELECT concat_ws('|', hex(article_id), number, saved_at, ifnull(hex(saved_by), '-'),
@@ -242,6 +242,21 @@ mod tests {
                        status, headers, hex(body)) FROM idempotency_keys
                    ORDER BY 1";
         diesel::sql_query(sql).load(conn).unwrap()
+    }
+
+    /// What the columns of bodies hold.
+    fn bodies(conn: &mut Conn) -> Vec<Line> {
+        let sql = "SELECT concat_ws('|', hex(article_id), renderer_version, linked_articles, table_of_contents, seo, citations,
+                       extra, body_html, sections, body_markdown) AS line FROM published_bodies ORDER BY 1";
+        diesel::sql_query(sql).load(conn).unwrap()
+    }
+
+    /// Takes migrations back until no table has this column.
+    fn revert_until_none(conn: &mut Conn, table_and_column: (&str, &str)) {
+        let (table, column) = table_and_column;
+        while conn.batch_execute(&format!("SELECT {column} FROM {table}")).is_ok() {
+            conn.revert_last_migration(MIGRATIONS).unwrap();
+        }
     }
 
     #[tokio::test]
@@ -253,26 +268,30 @@ mod tests {
         drop(db);
         let mut conn = open(&file, Access::Write).unwrap();
         conn.batch_execute(
-            "UPDATE revisions SET name = 'named', saved_by = x'0102', based_on = 1, autosave = 1, retired_at = 5
-                 WHERE rowid % 2 = 0;
-             INSERT INTO idempotency_keys VALUES
-                 (zeroblob(32), zeroblob(32), x'01', 'editor', 7, '/there', 201, '[]', x'7B7D'),
-                 (CAST(x'FF' || zeroblob(31) AS BLOB), zeroblob(32), x'01', 'editor', 7, NULL, NULL, NULL, NULL);",
+            r#"UPDATE revisions SET name = 'named', saved_by = x'0102', based_on = 1, autosave = 1, retired_at = 5
+                   WHERE rowid % 2 = 0;
+               INSERT INTO idempotency_keys VALUES
+                   (zeroblob(32), zeroblob(32), x'01', 'editor', 7, '/there', 201, '[]', x'7B7D'),
+                   (CAST(x'FF' || zeroblob(31) AS BLOB), zeroblob(32), x'01', 'editor', 7, NULL, NULL, NULL, NULL);
+               UPDATE published_bodies SET linked_articles = '["0170c2d0-5c80-72ac-8894-e0c8513900b5"]', extra = '{"a":[1.50,"\n"]}',
+                   body_html = '"<p>\"Für\\n \u0007</p>🌍<h2>Zwei</h2>"', body_markdown = '"\"Für\" 🌍"',
+                   sections = '[{"id":null,"level":null,"heading":null,"html_bytes":27},
+                       {"id":"zwei","level":2,"heading":"Zwei","html_bytes":13}]' WHERE rowid = 1;
+               UPDATE published_bodies SET sections = '[]', body_html = '""', body_markdown = '""' WHERE rowid = 2;
+               UPDATE published_bodies SET sections = (SELECT json_group_array(json(value) ORDER BY key) FROM json_each(sections));"#,
         )
         .unwrap();
+        let parted = bodies(&mut conn);
+        revert_until_none(&mut conn, ("published_bodies", "body_html"));
         let before = large_rows(&mut conn);
         assert_eq!(before.len(), 42);
-        while has_row_numbers(&mut conn) {
-            conn.revert_last_migration(MIGRATIONS).unwrap();
-        }
+        revert_until_none(&mut conn, ("revisions", "rowid"));
         assert_eq!(large_rows(&mut conn), before);
         migrate(&mut conn).unwrap();
-        assert_eq!(large_rows(&mut conn), before);
+        assert_eq!(bodies(&mut conn), parted);
         assert!(check_file(&mut conn).unwrap().is_empty());
-    }
-
-    fn has_row_numbers(conn: &mut Conn) -> bool {
-        conn.batch_execute("SELECT rowid FROM revisions").is_ok()
+        revert_until_none(&mut conn, ("published_bodies", "body_html"));
+        assert_eq!(large_rows(&mut conn), before);
     }
 
     #[test]
