@@ -9,14 +9,14 @@ INSERT INTO published_bodies_in_one
         renderer_version,
         json_object(
             'body_markdown', body_markdown -> '$',
-            'sections', (
+            'sections', json((
                 SELECT json_group_array(json_object('id', value -> '$.id', 'level', value -> '$.level', 'heading', value -> '$.heading',
                         'html', ('"' || CAST(substr(CAST(body_html AS BLOB), 2 + ends - bytes, bytes) AS TEXT) || '"') -> '$') ORDER BY key)
                 FROM (
                     SELECT key, value, value ->> '$.html_bytes' AS bytes, sum(value ->> '$.html_bytes') OVER (ORDER BY key) AS ends
                     FROM json_each(sections)
                 )
-            ),
+            )),
             'linked_articles', linked_articles -> '$',
             'table_of_contents', table_of_contents -> '$',
             'seo', seo -> '$',

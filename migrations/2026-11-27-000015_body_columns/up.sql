@@ -1,5 +1,5 @@
--- A body is kept in parts, each as the JSON that delivery hands on: a read takes those that it shows and looks into none.
--- What only an `include` asks for stands last, so that its overflow pages are not read. Sections name the bytes of
+-- A body is kept in parts, each as the JSON that delivery hands on, so that a read takes none that it does not need. What
+-- only an `include` asks for stands last, so that its overflow pages are not read. Sections name the bytes of
 -- `body_html`, between its quotes, that are theirs.
 
 CREATE TABLE published_bodies_in_parts (

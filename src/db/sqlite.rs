@@ -158,12 +158,18 @@ pub(super) fn pending(conn: &mut Conn) -> Result<usize, Error> {
     pending.map_err(|error| Error::Open(format!("the migrations can't be read: {error}")))
 }
 
-/// Runs the migrations that are due.
+/// Runs the migrations that are due. One that writes a table anew leaves a WAL as large as that, which would make every
+/// read slow, and the next start too: it is emptied at once.
 pub(super) fn migrate(conn: &mut Conn) -> Result<Vec<String>, Error> {
     refuse_newer(conn)?;
-    conn.run_pending_migrations(MIGRATIONS)
+    let done: Vec<String> = conn
+        .run_pending_migrations(MIGRATIONS)
         .map(|versions| versions.iter().map(ToString::to_string).collect())
-        .map_err(|error| Error::Open(format!("a migration failed: {error}")))
+        .map_err(|error| Error::Open(format!("a migration failed: {error}")))?;
+    if !done.is_empty() {
+        empty_wal(conn)?;
+    }
+    Ok(done)
 }
 
 #[cfg(test)]
@@ -209,6 +215,16 @@ mod tests {
         tables
     }
 
+    #[test]
+    fn migrations_leave_no_wal_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("test.db");
+        let mut conn = open(&file, Access::Write).unwrap();
+        assert!(!migrate(&mut conn).unwrap().is_empty());
+        assert_eq!(std::fs::metadata(dir.path().join("test.db-wal")).unwrap().len(), 0);
+        assert!(std::fs::metadata(&file).unwrap().len() > 0);
+    }
+
     /// What `schema.rs` declares; whole numbers and truth values are `INTEGER` all.
     fn declared() -> BTreeMap<String, Vec<String>> {
         let source = include_str!("../schema.rs");
@@ -251,6 +267,10 @@ mod tests {
         diesel::sql_query(sql).load(conn).unwrap()
     }
 
+    fn first_document(conn: &mut Conn) -> Line {
+        diesel::sql_query("SELECT document AS line FROM published_bodies WHERE rowid = 1").get_result(conn).unwrap()
+    }
+
     /// Takes migrations back until no table has this column.
     fn revert_until_none(conn: &mut Conn, table_and_column: (&str, &str)) {
         let (table, column) = table_and_column;
@@ -273,7 +293,8 @@ mod tests {
                INSERT INTO idempotency_keys VALUES
                    (zeroblob(32), zeroblob(32), x'01', 'editor', 7, '/there', 201, '[]', x'7B7D'),
                    (CAST(x'FF' || zeroblob(31) AS BLOB), zeroblob(32), x'01', 'editor', 7, NULL, NULL, NULL, NULL);
-               UPDATE published_bodies SET linked_articles = '["0170c2d0-5c80-72ac-8894-e0c8513900b5"]', extra = '{"a":[1.50,"\n"]}',
+               UPDATE published_bodies SET linked_articles = '["0170c2d0-5c80-72ac-8894-e0c8513900b5"]',
+                   table_of_contents = '[]', seo = '{}', citations = '[]', extra = '{"a":[1.50,"\n"]}',
                    body_html = '"<p>\"Für\\n \u0007</p>🌍<h2>Zwei</h2>"', body_markdown = '"\"Für\" 🌍"',
                    sections = '[{"id":null,"level":null,"heading":null,"html_bytes":27},
                        {"id":"zwei","level":2,"heading":"Zwei","html_bytes":13}]' WHERE rowid = 1;
@@ -283,6 +304,10 @@ mod tests {
         .unwrap();
         let parted = bodies(&mut conn);
         revert_until_none(&mut conn, ("published_bodies", "body_html"));
+        assert_eq!(
+            first_document(&mut conn).line,
+            r#"{"body_markdown":"\"Für\" 🌍","sections":[{"id":null,"level":null,"heading":null,"html":"<p>\"Für\\n \u0007</p>🌍"},{"id":"zwei","level":2,"heading":"Zwei","html":"<h2>Zwei</h2>"}],"linked_articles":["0170c2d0-5c80-72ac-8894-e0c8513900b5"],"table_of_contents":[],"seo":{},"citations":[],"extra":{"a":[1.50,"\n"]}}"#
+        );
         let before = large_rows(&mut conn);
         assert_eq!(before.len(), 42);
         revert_until_none(&mut conn, ("revisions", "rowid"));
