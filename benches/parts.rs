@@ -148,14 +148,25 @@ fn list(conn: &mut SqliteConnection) -> usize {
     size(&rows) + names(conn, 21)
 }
 
+/// What is always shown of a body beside the HTML, and its links.
+type Parts = (String, String, String, String, String);
+
 /// An article with its body, three that share a facet of it, and their authors and categories.
 fn one(conn: &mut SqliteConnection, slug: &str) -> usize {
-    let article: (Vec<u8>, String, String) = published_articles::table
+    let parts = (
+        published_bodies::linked_articles,
+        published_bodies::table_of_contents,
+        published_bodies::seo,
+        published_bodies::citations,
+        published_bodies::extra,
+    );
+    let (article, parts): (Row, Parts) = published_articles::table
         .inner_join(published_bodies::table)
         .filter(published_articles::slug.eq(slug))
-        .select((published_articles::article_id, published_articles::summary, published_bodies::body_html))
+        .select(((published_articles::article_id, published_articles::summary, published_bodies::body_html), parts))
         .first(conn)
         .unwrap();
+    let parts = [parts.0, parts.1, parts.2, parts.3, parts.4].concat();
     let facets: Vec<(String, Vec<u8>)> = published_facets::table
         .filter(published_facets::article_id.eq(&article.0))
         .select((published_facets::kind, published_facets::target))
@@ -174,7 +185,7 @@ fn one(conn: &mut SqliteConnection, slug: &str) -> usize {
         .select((published_articles::article_id, published_articles::slug, published_articles::summary))
         .load(conn)
         .unwrap();
-    article.1.len() + article.2.len() + size(&related) + names(conn, 4)
+    parts.len() + size(&[article]) + size(&related) + names(conn, 4)
 }
 
 /// Statements are prepared once, as everywhere else.

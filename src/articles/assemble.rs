@@ -65,16 +65,21 @@ pub(super) fn items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<Vec<A
 }
 
 fn items_by_id(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Arc<Item>>, Problem> {
-    let items = reader.parts("item", ids, Item::bytes, |reader, unknown| {
+    let items = unnamed_items(reader, ids)?;
+    reader.names(|| items.values().flat_map(|item| item.properties.keys.iter().cloned()));
+    Ok(items)
+}
+
+/// The same for an answer that shows nothing of them.
+pub(super) fn unnamed_items(reader: &mut PublicReader<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Arc<Item>>, Problem> {
+    reader.parts("item", ids, Item::bytes, |reader, unknown| {
         let rows = published::in_order(reader.conn, unknown)?;
         let finished = in_short(reader, rows)?.into_iter().map(|(article, properties)| {
             let json = Raw::of(&article).map_err(Problem::internal)?;
             Ok((article.id.uuid(), Item { json, properties }))
         });
         finished.collect()
-    })?;
-    reader.names(|| items.values().flat_map(|item| item.properties.keys.iter().cloned()));
-    Ok(items)
+    })
 }
 
 /// Articles without what is large.

@@ -1,4 +1,5 @@
-//! The large part of what is public. Each column holds JSON as delivery hands it on, and a read takes those that it shows.
+//! The large part of what is public. Each column holds JSON as delivery hands it on; the forms of a text that only an
+//! `include` asks for are columns of their own, and read only then.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use crate::http::Problem;
 use crate::schema::published_bodies;
 use crate::text::{Section, TableOfContentsEntry};
 
-/// What one article always shows of its body.
+/// What one article always shows of its body, and what its links need.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = published_bodies)]
 pub(super) struct DeliveredBody {
@@ -66,9 +67,9 @@ impl Forms {
         finish: impl Fn(Raw<String>) -> Result<Raw<String>, Problem>,
     ) -> Result<Raw<Vec<Section>>, Problem> {
         let misfit = || Problem::internal("the sections of a body are not its text");
-        let mut start = 1;
+        let mut start = 1_usize;
         let sections = self.sections.0.iter().map(|StoredSection { id, level, heading, html_bytes }| {
-            let end = start + html_bytes;
+            let end = start.checked_add(*html_bytes).ok_or_else(misfit)?;
             let part = html.text().get(start..end).ok_or_else(misfit)?;
             start = end;
             let part = RawValue::from_string(format!("\"{part}\"")).map_err(Problem::internal)?;

@@ -228,8 +228,8 @@ pub(crate) fn withdrawal(conn: &mut Conn, config: &Config, slug: &str) -> Result
 
 fn related_to(reader: &mut PublicReader<'_>, id: ArticleId, limit: u32) -> Result<RelatedArticles, Problem> {
     reader.names(|| [Key::article(id.uuid())]);
-    let article = assemble::items(reader, &[id.uuid()])?;
-    let ids = related::ids(reader, article.iter().map(|item| &item.properties), limit as usize)?.concat();
+    let article = assemble::unnamed_items(reader, &[id.uuid()])?;
+    let ids = related::ids(reader, article.values().map(|item| &item.properties), limit as usize)?.concat();
     let page = page::Page { limit, next_cursor: None, number: None, total_items: None, total_pages: None };
     Ok(RelatedArticles { items: assemble::summaries(reader, &ids)?, page })
 }

@@ -35,7 +35,9 @@ pub(super) fn ids<'s>(
     articles: impl IntoIterator<Item = &'s Properties>,
     limit: usize,
 ) -> Result<Vec<Vec<Uuid>>, Problem> {
-    let lineage = lineage(reader)?;
+    let articles: Vec<&Properties> = articles.into_iter().collect();
+    let are_filed = articles.iter().any(|article| !article.categories.is_empty());
+    let lineage = if are_filed { lineage(reader)? } else { Arc::default() };
     let related = articles.into_iter().map(|article| {
         let tags = article.tags.value().map_err(Problem::internal)?;
         let facets = published::facets_naming(&article.authors, &article.categories, &tags, &lineage);

@@ -13,7 +13,7 @@ use super::store::{self, ArticleRow};
 use crate::db::Conn;
 use crate::http::Problem;
 use crate::schema::{articles, revisions};
-use crate::text;
+use crate::text::{self, Section};
 
 /// How many articles are held in memory.
 const BATCH: i64 = 200;
@@ -124,7 +124,7 @@ fn of_public(conn: &mut Conn, row: &ArticleRow, number: i64, public: PublishedRo
             if whole != content {
                 wrong.push(format!("what is public is not what revision {number} says"));
             }
-            if forms.sections(&body.body_html.0, Ok).is_err() {
+            if !has_its_sections(&body, &forms) {
                 wrong.push("its sections do not make up its text".to_owned());
             }
         }
@@ -135,6 +135,13 @@ fn of_public(conn: &mut Conn, row: &ArticleRow, number: i64, public: PublishedRo
         wrong.push("it is not filed under what it names".to_owned());
     }
     Ok(wrong)
+}
+
+/// Whether the sections make up the text, and each begins with its heading.
+fn has_its_sections(body: &DeliveredBody, forms: &Forms) -> bool {
+    let Ok(sections) = forms.sections(&body.body_html.0, Ok) else { return false };
+    let begins = |section: Section| section.level.is_none_or(|level| section.html.starts_with(&format!("<h{level}")));
+    sections.value().is_ok_and(|sections| sections.into_iter().all(begins))
 }
 
 /// The content that a public article was parted from.

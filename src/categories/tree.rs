@@ -15,6 +15,7 @@ use crate::schema::categories;
 pub(super) const MAX_LEVELS: usize = 10;
 
 /// Each category's parent.
+#[derive(Default)]
 pub(crate) struct Tree(HashMap<CategoryId, Option<CategoryId>>);
 
 /// Why a category can't go where it should.
