@@ -86,20 +86,22 @@ def measure(work, data, pocketbase_data, cores, rounds, seconds):
     other = pocketbase.server(pocketbase_data, port + 1, pocketbase.list_path(), work, cores)
     editors = [Editor(port, data, f"bench{number}") for number in range(max(WRITERS))]
     admins = [pocketbase.Admin(port + 1) for _ in range(max(WRITERS))]
-    writers = {OWN: [writer(editor, editor.write) for editor in editors],
-               OTHER: [writer(admin, creates(admin)) for admin in admins]}
-    measured = {"the disk alone (4 KiB and `fdatasync`)": lambda: disk(work, seconds)}
+    writers = {OWN: (own, [writer(editor, editor.write) for editor in editors]),
+               OTHER: (other, [writer(admin, creates(admin)) for admin in admins])}
+    measured = {"the disk alone (4 KiB and `fdatasync`)": (None, lambda: disk(work, seconds))}
     for number in WRITERS:
-        for program, all_of_them in writers.items():
-            measured[named(program, number)] = functools.partial(together.rate, all_of_them[:number], seconds)
+        for program, (server, all_of_them) in writers.items():
+            take = functools.partial(together.rate, all_of_them[:number], seconds)
+            measured[named(program, number)] = server, take
     results = {name: [] for name in measured}
     everywhere = os.sched_getaffinity(0)
     if cores.apart:
         os.sched_setaffinity(0, {1})
     for number in range(rounds):
-        for name, take in measured.items():
+        for name, (server, take) in measured.items():
             contestants.progress(f"writes: round {number + 1} of {rounds}, {name}")
-            results[name].append(take())
+            with contestants.alone(server, [own, other]):
+                results[name].append(take())
     os.sched_setaffinity(0, everywhere)
     own.stop()
     other.stop()

@@ -1,6 +1,7 @@
 """The servers that `run` compares: how each is installed, started, asked, and what it has cost so far."""
 
 import atexit
+import contextlib
 import http.client
 import json
 import os
@@ -150,6 +151,10 @@ class Contestant:
                 return
         print(f"{self.name} still works after ten seconds", file=sys.stderr)
 
+    def signal(self, number):
+        for pid in self.processes():
+            os.kill(pid, number)
+
     def memory_mib(self):
         """Its own, and that with its shares of mapped files. Resident memory counts a file for each time it is mapped."""
         own = whole = 0
@@ -163,6 +168,19 @@ class Contestant:
     def stop(self):
         self.process.terminate()
         self.process.wait()
+
+
+@contextlib.contextmanager
+def alone(contestant, all_of_them):
+    """Lets one of them work while the others stand still: a runtime that has done its work goes on to tidy its memory."""
+    others = [other for other in all_of_them if other is not contestant]
+    try:
+        for other in others:
+            other.signal(signal.SIGSTOP)
+        yield
+    finally:
+        for other in others:
+            other.signal(signal.SIGCONT)
 
 
 def generate(data, articles):
