@@ -90,6 +90,24 @@ impl<'a> PublicReader<'a> {
         self.keys.is_some()
     }
 
+    /// The part of this key: what is known of this state, or what `make` makes. `weight` is about how many bytes it takes.
+    ///
+    /// # Errors
+    /// What `make` returns.
+    pub fn part<T: Send + Sync + 'static>(
+        &mut self,
+        key: &[u8],
+        weight: impl FnOnce(&T) -> usize,
+        make: impl FnOnce(&mut Conn) -> Result<T, Problem>,
+    ) -> Result<Arc<T>, Problem> {
+        if let Some(known) = self.memo.get(key) {
+            return Ok(known);
+        }
+        let part = Arc::new(make(self.conn)?);
+        self.memo.put(key, &part, weight(&part));
+        Ok(part)
+    }
+
     /// The parts of one kind that these ids have: what is known of this state, and what `make` makes of the other ids.
     /// `weight` is about how many bytes one takes.
     ///

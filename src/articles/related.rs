@@ -40,31 +40,24 @@ pub(super) fn ids<'s>(
     let lineage = if are_filed { lineage(reader)? } else { Arc::default() };
     let related = articles.into_iter().map(|article| {
         let tags = article.tags.value().map_err(Problem::internal)?;
-        let facets = published::facets_naming(&article.authors, &article.categories, &tags, &lineage);
+        let facets = published::facets_naming(&[], &article.categories, &tags, &lineage);
         reader.names(|| published::keys(&facets));
-        by_facets(reader, article.id, &article.language, facets, limit)
+        by_facets(reader, article.id, &article.language, &facets, limit)
     });
     related.collect()
 }
 
 fn lineage(reader: &mut PublicReader<'_>) -> Result<Arc<Lineage>, Problem> {
-    let key = b"lineage";
-    if let Some(known) = reader.memo.get(key) {
-        return Ok(known);
-    }
-    let lineage = Arc::new(Lineage::load(reader.conn)?);
-    reader.memo.put(key, &lineage, lineage.bytes());
-    Ok(lineage)
+    reader.part(b"lineage", Lineage::bytes, |conn| Ok(Lineage::load(conn)?))
 }
 
 fn by_facets(
     reader: &mut PublicReader<'_>,
     id: ArticleId,
     language: &str,
-    mut facets: Vec<Facet>,
+    facets: &[Facet],
     limit: usize,
 ) -> Result<Vec<Uuid>, Problem> {
-    facets.retain(|(kind, _)| kind != "author");
     let all = facets.iter().map(|facet| having(reader, facet, language)).collect::<Result<Vec<_>, _>>()?;
     let candidates = all.iter().map(|having| having.newest.len()).sum();
     let mut scores: HashMap<ArticleId, Score, RandomState> =
@@ -108,14 +101,11 @@ struct Having {
 
 fn having(reader: &mut PublicReader<'_>, (kind, target): &Facet, language: &str) -> Result<Arc<Having>, Problem> {
     let key = [b"related\0", kind.as_bytes(), b"\0", language.as_bytes(), b"\0", target].concat();
-    if let Some(known) = reader.memo.get(&key) {
-        return Ok(known);
-    }
-    let conn = &mut *reader.conn;
-    let weight = weight(counts::of(conn, kind, target, Some(language))?);
-    let having = Arc::new(Having { weight, newest: newest(conn, kind, target, language)? });
-    reader.memo.put(&key, &having, having.newest.len() * size_of::<(ArticleId, Timestamp)>());
-    Ok(having)
+    let bytes = |having: &Having| having.newest.len() * size_of::<(ArticleId, Timestamp)>();
+    reader.part(&key, bytes, |conn| {
+        let weight = weight(counts::of(conn, kind, target, Some(language))?);
+        Ok(Having { weight, newest: newest(conn, kind, target, language)? })
+    })
 }
 
 /// How much a facet of so many articles says; never nothing.
