@@ -7,7 +7,7 @@ use diesel::dsl;
 use diesel::prelude::*;
 
 use super::model::{ArticleId, Content, from_stored, stored};
-use super::previews;
+use super::preview_links;
 use super::store::{self, ArticleRow};
 use crate::auth::{Actor, UserId};
 use crate::config::Config;
@@ -155,7 +155,7 @@ pub(super) fn retire(tx: &mut Tx<'_>, saved: &ArticleRow, based_on: i64, saving:
     let beyond = listed(id).order(revisions::number.desc()).offset(i64::from(most)).select(revisions::number);
     let Some(newest_beyond): Option<i64> = beyond.first(&mut **tx).optional()? else { return Ok(()) };
     let scheduled = saved.schedule.as_ref().map(|schedule| schedule.0.revision);
-    let mut pinned = previews::revisions_of(tx, id, saving.at)?;
+    let mut pinned = preview_links::revisions_of(tx, id, saving.at)?;
     pinned.extend(saved.published_revision.into_iter().chain(scheduled).chain([saved.revision]));
     let unpinned = revisions::table
         .filter(revisions::article_id.eq(id))

@@ -26,6 +26,7 @@ mod manage;
 mod mirroring;
 mod model;
 mod moves;
+mod preview_links;
 mod previews;
 mod published;
 mod publishing;
@@ -61,10 +62,10 @@ pub(crate) fn operations() -> Operations {
     };
     use self::mirroring::{__path_get_article_by_external_id, __path_put_article_by_external_id};
     use self::moves::{__path_archive_article, __path_restore_article, __path_return_article, __path_submit_article};
-    use self::previews::{
-        __path_create_preview_link, __path_get_preview, __path_get_preview_link, __path_list_preview_links,
-        __path_revoke_preview_link,
+    use self::preview_links::{
+        __path_create_preview_link, __path_get_preview_link, __path_list_preview_links, __path_revoke_preview_link,
     };
+    use self::previews::__path_get_preview;
     use self::rendering::__path_render_text;
     use self::revisions::{
         __path_diff_revisions, __path_get_revision, __path_list_revisions, __path_name_revision,
@@ -96,10 +97,10 @@ pub(crate) fn operations() -> Operations {
         .operation(__path_check_article, checks::check_article)
         .operation(__path_bulk_articles, bulk::bulk_articles)
         .operation(__path_render_text, rendering::render_text)
-        .operation(__path_list_preview_links, previews::list_preview_links)
-        .operation(__path_create_preview_link, previews::create_preview_link)
-        .operation(__path_get_preview_link, previews::get_preview_link)
-        .operation(__path_revoke_preview_link, previews::revoke_preview_link)
+        .operation(__path_list_preview_links, preview_links::list_preview_links)
+        .operation(__path_create_preview_link, preview_links::create_preview_link)
+        .operation(__path_get_preview_link, preview_links::get_preview_link)
+        .operation(__path_revoke_preview_link, preview_links::revoke_preview_link)
         .operation(__path_get_preview, previews::get_preview)
         .optional_members("Article", views::LARGEST)
         .optional_members("ArticleListItem", views::LARGE)
@@ -111,7 +112,7 @@ pub(crate) fn operations() -> Operations {
 /// What the database says.
 pub(crate) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Problem> {
     history::prune(tx, now)?;
-    previews::prune(tx, now)
+    preview_links::prune(tx, now)
 }
 
 /// Lets an author take another's place in every article; stored documents keep the old id, which reading
