@@ -194,7 +194,7 @@ fn bare_sql(criterion: &mut Criterion) {
     let directory = generated(ARTICLES);
     let file = Path::new(directory.path()).join("copydesk.db");
     let mut conn = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
-    conn.batch_execute("PRAGMA mmap_size = 0; PRAGMA cache_size = -2000;").unwrap();
+    conn.batch_execute("PRAGMA cache_size = -2000;").unwrap();
     criterion.bench_function("bare SQL of a list of 20", |bencher| bencher.iter(|| snapshot(&mut conn, list)));
     criterion.bench_function("bare SQL of one article", |bencher| {
         bencher.iter(|| snapshot(&mut conn, |conn| one(conn, black_box("generated-500"))));

@@ -35,7 +35,6 @@ pub(super) struct Properties {
     pub title_key: String,
     pub published_at: Timestamp,
     pub updated_at: Timestamp,
-    pub authors: Vec<AuthorId>,
     pub categories: Vec<CategoryId>,
     pub tags: Raw<Vec<String>>,
     /// What it is made of beside the article itself; empty where no CDN asks.
@@ -49,9 +48,9 @@ impl Item {
 
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
-        let Properties { language, title_key, authors, categories, tags, keys, .. } = &self.properties;
+        let Properties { language, title_key, categories, tags, keys, .. } = &self.properties;
         let text = self.json.text().len() + language.len() + title_key.len() + tags.text().len();
-        text + (authors.len() + categories.len()) * size_of::<Uuid>() + keys.len() * BYTES_OF_KEY + size_of::<Self>()
+        text + categories.len() * size_of::<Uuid>() + keys.len() * BYTES_OF_KEY + size_of::<Self>()
     }
 }
 
@@ -103,7 +102,6 @@ fn in_short(reader: &mut PublicReader<'_>, mut rows: Vec<DeliveredRow>) -> Resul
             title_key: row.title_key.clone(),
             published_at: row.published_at,
             updated_at: row.updated_at,
-            authors: content.authors.clone(),
             categories: content.categories.clone(),
             tags: content.tags.clone(),
             keys,

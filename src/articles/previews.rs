@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
@@ -140,8 +140,9 @@ impl Responder for Previewed {
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         let mut answer = HttpResponse::Ok();
-        for header in PRIVATE.iter().cloned().chain([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]) {
-            answer.insert_header(header);
+        answer.insert_header((CACHE_CONTROL, "no-store"));
+        for header in &PRIVATE {
+            answer.insert_header(header.clone());
         }
         answer.json(self.0)
     }
