@@ -66,9 +66,11 @@ def token_of(role):
     return token
 
 
-def role_of(operation):
+def role_of(case):
     """An editor where one may call it, else an admin, else intake."""
-    roles = operation.definition.raw.get("x-roles", [])
+    roles = case.operation.definition.raw.get("x-roles", [])
+    if identity(case) == "delete_article" and case.query.get("permanent"):
+        roles = ["admin"]  # whom alone the document's description lets do it
     return next((role for role in ACCOUNTS if role in roles), None)
 
 
@@ -77,11 +79,13 @@ class OwnAccount:
 
     number = 0
     email = password = secret = None
+    given = set()
 
     @classmethod
     def token(cls):
-        token = cls.email and sign_in(cls.email, cls.password)
-        return token or cls.another()
+        token = cls.email and sign_in(cls.email, cls.password) or cls.another()
+        cls.given.add(token)
+        return token
 
     @classmethod
     def another(cls):
@@ -90,6 +94,13 @@ class OwnAccount:
         account = {"email": cls.email, "name": "Own", "role": "editor", "password": cls.password}
         call("POST", "/api/v1/manage/users", "admin", json=account).raise_for_status()
         return sign_in(cls.email, cls.password)
+
+    @classmethod
+    def begin_second_factor(cls, authorization):
+        password = {"current_password": cls.password}
+        answer = call("POST", "/api/v1/auth/me/second-factor", headers=authorization, json=password)
+        if answer.ok:
+            cls.secret = answer.json()["secret"]
 
     @classmethod
     def code(cls):
@@ -107,7 +118,7 @@ class SignedIn:
     def get(self, case, context):
         if case.path.startswith("/api/v1/auth/"):
             return OwnAccount.token()
-        role = role_of(context.operation)
+        role = role_of(case)
         return role and token_of(role)
 
     def set(self, case, token, context):
@@ -144,14 +155,19 @@ def moves_what_is_not_there(case):
     return is_move and call("GET", f"/api/v1/manage/articles/{article}", "editor").status_code == 404
 
 
-def chance(case, share):
-    """One in so many requests: the same ones each time, so that a failure can be repeated."""
+def number_of(case):
+    """A number that a request has in each run, unlike its id, so that a failure can be repeated."""
     text = repr((case.method, case.path, case.path_parameters, case.query, case.body))
-    return zlib.crc32(text.encode("utf-8", "replace")) % share == 0
+    return zlib.crc32(text.encode("utf-8", "replace"))
+
+
+def chance(case, share):
+    """One in so many requests."""
+    return number_of(case) % share == 0
 
 
 def pick(case, values):
-    return values[zlib.crc32(case.id.encode()) % len(values)] if values else None
+    return values[number_of(case) % len(values)] if values else None
 
 
 def listed(path, role=None, member="id"):
@@ -299,8 +315,11 @@ def references_that_lead_somewhere(case):
         body.pop(member, None)
     if "current_password" in body:
         body["current_password"] = OwnAccount.password
-    if identity(case) == "confirm_second_factor" and OwnAccount.secret:
-        body["code"] = OwnAccount.code()
+    if identity(case) == "confirm_second_factor":
+        if not OwnAccount.secret:
+            OwnAccount.begin_second_factor({"Authorization": case.headers.get("Authorization")})
+        if OwnAccount.secret:
+            body["code"] = OwnAccount.code()
 
 
 def body_that_is_right(case):
@@ -331,8 +350,17 @@ def spare_those_who_test(case):
             case.path_parameters["id"] = pick(case, ids("/api/v1/manage/users"))
 
 
+def still_signed_in(case):
+    """Requests are made some at a time, each with a sign-in, and one of them may have ended that of the next."""
+    authorization = {"Authorization": case.headers.get("Authorization")}
+    own = (authorization["Authorization"] or "").removeprefix("Bearer ") in OwnAccount.given
+    if own and call("GET", "/api/v1/auth/me", headers=authorization).status_code == 401:
+        case.headers.update(bearer(OwnAccount.token()))
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    still_signed_in(case)
     has_good_body = keeps_to_the_document(case, ParameterLocation.BODY) and isinstance(case.body, dict)
     if not chance(case, 4):
         if has_good_body:
