@@ -3,13 +3,19 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::ServerBuilder;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::dev::{AppConfig, Server, ServerHandle, fn_service};
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::from_fn;
 use actix_web::rt::task::JoinHandle;
-use actix_web::{App as Service, HttpServer, web};
+use actix_web::{App as Service, web};
+use futures_util::future::ready;
 use tokio::net::TcpSocket;
 
 use crate::auth::address::UntrustedProxy;
@@ -25,6 +31,7 @@ use crate::db::Db;
 use crate::http::answer_cache::AnswerCache;
 use crate::http::api::{Before, Surface};
 use crate::http::connections::{self, Connections};
+use crate::http::stream::Stream;
 use crate::http::{Operations, answer_cache, edge, openapi};
 use crate::idempotency;
 use crate::mail::Mailer;
@@ -38,6 +45,8 @@ use crate::{
 
 /// How long requests in flight may go on after the program was told to stop, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
+/// How long what still comes is taken from a client that was refused, so that it can read why.
+const LINGER: Duration = Duration::from_secs(1);
 /// How many connections may wait to be taken, as far as the system allows so many.
 const BACKLOG: u32 = 1024;
 /// How many open files a connection takes, and how many everything else.
@@ -200,13 +209,9 @@ pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
     let operations = Arc::new(operations());
     let deprecations = web::Data::new(operations.deprecations());
     let origins = app.config.cors_origins.clone();
-    // A mail server that does not answer holds up no other job.
-    let mut jobs = vec![
-        actix_web::rt::spawn(jobs::run(state.clone())),
-        actix_web::rt::spawn(jobs::promote(state.clone())),
-        actix_web::rt::spawn(jobs::mail(state.clone())),
-    ];
-    jobs.extend(app.config.cdn.clone().map(|cdn| actix_web::rt::spawn(cdn::purging::run(state.clone(), cdn))));
+    let limits = app.config.connections;
+    let connections = Connections::new(limits);
+    let jobs = start_jobs(&state, &connections);
     let factory = move || {
         Service::new()
             .app_data(state.clone())
@@ -218,21 +223,46 @@ pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
             .default_service(web::to(pages::fallback))
             .wrap(from_fn(edge::pass))
     };
-    let limits = app.config.connections;
-    let connections = Connections::new(limits);
-    jobs.push(actix_web::rt::spawn(sweep(Arc::clone(&connections))));
-    let server = HttpServer::new(factory)
-        .workers(workers)
-        .disable_signals()
-        .client_request_timeout(limits.head)
-        .keep_alive(limits.keep_alive)
-        .max_connections(possible_connections(limits.most).div_ceil(workers))
-        .on_connect(move |io, extensions| connections.opened(io, extensions))
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .listen(listener)
+    let server = ServerBuilder::default().workers(workers).disable_signals().shutdown_timeout(SHUTDOWN_SECONDS);
+    let stopping = server.graceful_shutdown_signal();
+    let server = server
+        .max_concurrent_connections(possible_connections(limits.most).div_ceil(workers))
+        .listen("http", listener, move || {
+            let (connections, stopping) = (Arc::clone(&connections), stopping.clone());
+            let service = factory().into_factory().map_err(|error: actix_web::Error| error.error_response());
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .client_request_timeout(limits.head)
+                .client_disconnect_timeout(LINGER)
+                .keep_alive(limits.keep_alive)
+                .local_addr(address)
+                .on_connect_ext(|stream: &Stream, extensions| stream.introduce(extensions))
+                .h1(map_config(service, |()| AppConfig::default()));
+            fn_service(move |socket| {
+                let stream = Stream::opened(socket, &connections);
+                let peer = stream.peer();
+                ready(Ok::<_, DispatchError>((stream, peer)))
+            })
+            .and_then(http)
+        })
         .map_err(cannot_listen(address))?
         .run();
     Ok(Running { address, app, handle: server.handle(), server, jobs })
+}
+
+/// What goes on beside the requests, each by itself: a mail server that does not answer holds up no other job.
+fn start_jobs(state: &web::Data<App>, connections: &Arc<Connections>) -> Vec<JoinHandle<()>> {
+    let mut jobs = vec![
+        actix_web::rt::spawn(jobs::run(state.clone())),
+        actix_web::rt::spawn(jobs::promote(state.clone())),
+        actix_web::rt::spawn(jobs::mail(state.clone())),
+        actix_web::rt::spawn(sweep(Arc::clone(connections))),
+    ];
+    jobs.extend(state.config.cdn.clone().map(|cdn| actix_web::rt::spawn(cdn::purging::run(state.clone(), cdn))));
+    jobs
 }
 
 async fn sweep(connections: Arc<Connections>) {

@@ -46,7 +46,7 @@ pub async fn pass<B: MessageBody + 'static>(
     }
     let connection = Connection::of(&request).cloned();
     if let Some(connection) = &connection {
-        connection.is_busy();
+        connection.is_busy(!has_body(request.headers()));
     }
     let request_id = id.to_str().unwrap_or_default().to_owned();
     let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
@@ -114,6 +114,11 @@ fn too_long(headers: &HeaderMap) -> Option<Problem> {
     Some(Problem::new(&BAD_REQUEST, format!("`{name}` may have at most {MAX_HEADER} bytes.")))
 }
 
+/// Whether a body comes after the head (RFC 9112, 6.3).
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 fn tell_deprecation(
     known: Option<&Data<Deprecations>>,
     method: &Method,
@@ -129,7 +134,7 @@ fn tell_deprecation(
 fn note_answered(connection: Option<&Arc<Connection>>, size: BodySize, now: Instant) {
     match (connection, size) {
         (None, _) => {}
-        (Some(connection), BodySize::Stream) => connection.is_busy(),
+        (Some(connection), BodySize::Stream) => connection.is_busy(true),
         (Some(connection), BodySize::Sized(length)) => connection.has_answered(length, now),
         (Some(connection), BodySize::None) => connection.has_answered(0, now),
     }

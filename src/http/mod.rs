@@ -26,6 +26,7 @@ pub mod rate_limit;
 pub mod representation;
 mod request_id;
 pub mod schema;
+pub mod stream;
 
 pub use self::answer::{Created, Made, Managed, NoContent, Removed, Stored, Strict, Versioned, WriteOptions};
 pub use self::api::{IDEMPOTENCY_KEY, Input, Operations, Output};

@@ -56,6 +56,15 @@ fn trickle(mut stream: TcpStream) -> String {
     reading.join().unwrap()
 }
 
+/// The same after a first request, with the head of another.
+fn trickle_a_second_head(server: &TestServer) -> String {
+    let mut stream = connect(server);
+    stream.write_all(HEAD).unwrap();
+    read_health(&mut stream);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
+    trickle(stream)
+}
+
 /// Reads the answer to [`HEAD`].
 fn read_health(stream: &mut TcpStream) {
     let mut answer = Vec::new();
@@ -121,12 +130,55 @@ fn a_head_that_does_not_come_in_time_ends_its_connection() {
 
 #[test]
 fn a_second_head_that_does_not_come_in_time_ends_its_connection_as_well() {
-    let server = impatient();
+    assert_eq!(trickle_a_second_head(&impatient()), "");
+}
+
+#[test]
+fn a_second_head_has_no_longer_than_the_first_however_long_a_connection_may_be_silent() {
+    let server = TestServer::start_with(|config| {
+        let (long, short) = (Duration::from_mins(10), Duration::from_secs(1));
+        config.connections = Connections { keep_alive: long, head: short, body: short, ..config.connections };
+    });
+    assert_eq!(trickle_a_second_head(&server), "");
+}
+
+#[test]
+fn who_asks_on_and_reads_nothing_is_not_heard_any_further_and_gets_every_answer_in_the_end() {
+    let server = TestServer::start_with(|config| config.rate_limits = false);
+    let padding = "x".repeat(150);
+    let request = format!(
+        "GET {LIST} HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\nIf-None-Match: *\r\nX-Padding: {padding}\r\n\r\n"
+    );
+    server.anonymous().get(LIST).expect(200);
     let mut stream = connect(&server);
-    stream.write_all(HEAD).unwrap();
-    read_health(&mut stream);
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
-    assert_eq!(trickle(stream), "");
+    stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    let requests = request.repeat(500).into_bytes();
+    let mut sent = 0;
+    // Until the buffers of the system are full, in both directions.
+    loop {
+        match stream.write(&requests[sent % request.len()..]) {
+            Ok(length) => sent += length,
+            Err(error) => {
+                assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+                break;
+            }
+        }
+        assert!(sent < 40_000_000, "it is heard without end");
+    }
+    let mut reader = stream.try_clone().unwrap();
+    let reading = thread::spawn(move || {
+        let mut answers = Vec::new();
+        reader.read_to_end(&mut answers).unwrap();
+        answers
+    });
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let rest = (request.len() - sent % request.len()) % request.len();
+    stream.write_all(&request.as_bytes()[request.len() - rest..]).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let answers = reading.join().unwrap();
+    let count = String::from_utf8_lossy(&answers).matches("HTTP/1.1 304 ").count();
+    assert_eq!(count, (sent + rest) / request.len());
+    assert!(answers.ends_with(b"}"), "and the last one");
 }
 
 #[test]
