@@ -1,7 +1,7 @@
 //! Purging what changes have touched: until the network has said that it is done, and again for what was on its way.
 //!
 //! An answer that left before a commit may reach a network after the purge that follows it, and would stay there: so each
-//! purge is repeated, soon and once more later. Nobody knows what the network has when the program starts: its settings may
+//! purge is repeated, at once and twice more later. Nobody knows what the network has when the program starts: its settings may
 //! be others, its database may be one of yesterday, and a purge may have been cut off. So everything is purged then.
 
 use std::collections::BTreeSet;
@@ -22,13 +22,14 @@ use crate::http::Problem;
 use crate::schema::changes;
 use crate::state::App;
 
-/// After how long a purge is repeated: nearly no answer is on its way for longer, and none for longer than the last.
-const REPEATED_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
+/// After how long a purge is repeated: hardly any answer is on its way for longer than the first, and none for longer than
+/// the last.
+const REPEATED_AFTER: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(5), Duration::from_mins(1)];
 /// How many changes are looked through for their keys; where there are more, everything is purged.
 const MOST_CHANGES: usize = 1000;
 /// The pause after a failure, which doubles with each further one up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a change has touched, in its `keys`.
 #[derive(Deserialize)]

@@ -43,8 +43,8 @@ impl CachePolicy {
         }
     }
 
-    /// The same for what no CDN is told to purge: where there is one, no shared cache holds it.
-    fn unshared(self) -> String {
+    /// The same for what no CDN is told to purge, or not any more: where there is one, no shared cache holds it.
+    pub fn unshared(self) -> String {
         match self.shared {
             None => self.header(),
             Some(_) => format!("private, max-age={}, must-revalidate", self.max_age),
