@@ -192,6 +192,7 @@ table! {
         version -> BigInt,
         changed_at -> BigInt,
         has_own_second -> Bool,
+        served_with -> Nullable<Text>,
     }
 }
 

@@ -27,7 +27,7 @@ use crate::auth::tokens::Tokens;
 use crate::changes::AnonymousEvents;
 use crate::compute::{Pool, half_of_the_processors};
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{Db, served_with};
 use crate::http::answer_cache::AnswerCache;
 use crate::http::api::{Before, Surface};
 use crate::http::connections::{self, Connections};
@@ -131,6 +131,7 @@ pub fn open(config: Config, clock: Clock) -> Result<App, String> {
     let floods = FloodLimits::new(config.rate_limits, config.contact_suspicious, config.contact_most);
     let db = Db::open_checked(&config.database, clock.clone(), |conn| {
         contact::check_keys(conn, &vault)?;
+        served_with(conn, &config.shown_in_answers(), clock.now())?;
         floods.remember_fallback_text(&contact::fallback_text(conn)?);
         Ok(())
     });

@@ -222,6 +222,14 @@ impl fmt::Display for InvalidSetting {
 impl std::error::Error for InvalidSetting {}
 
 impl Config {
+    /// The program and those of its settings that answers of delivery show, in one line.
+    pub fn shown_in_answers(&self) -> String {
+        let Self { public_url, site_url, article_path, author_path, category_path, language, country, .. } = self;
+        let country = format!("{country:?}");
+        [env!("CARGO_PKG_VERSION"), public_url, site_url, article_path, author_path, category_path, language, &country]
+            .join(" ")
+    }
+
     /// Reads the settings; `value` gives what is set for a variable.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, watch};
 pub use self::among::among;
 use self::door::Door;
 use self::present::Present;
-pub use self::present::{ContentVersion, PresentState};
+pub use self::present::{ContentVersion, PresentState, served_with};
 pub use self::raw::Raw;
 pub use self::types::{Document, Id, Timestamp};
 use self::writer::Writer;

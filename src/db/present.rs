@@ -46,6 +46,22 @@ impl ContentVersion {
     }
 }
 
+/// Says with what answers are made from now on. Where that is something else than before, the present state is as new as if it
+/// had been published now: `If-Modified-Since` would tell of the answers of before.
+///
+/// # Errors
+/// What the database says.
+pub fn served_with(conn: &mut Conn, made_with: &str, now: Timestamp) -> QueryResult<()> {
+    let before: Option<String> = content_version::table.select(content_version::served_with).first(conn)?;
+    if before.as_deref() == Some(made_with) {
+        return Ok(());
+    }
+    if before.is_some() {
+        ContentVersion::current(conn)?.stamp_next(conn, now)?;
+    }
+    diesel::update(content_version::table).set(content_version::served_with.eq(made_with)).execute(conn).map(drop)
+}
+
 /// The present version and when it ends. Every snapshot and every write begins with it, so both are looked up in an index: the
 /// condition is what lets the small one of the due times be used.
 #[dsl::auto_type]

@@ -305,6 +305,7 @@ mod tests {
             ("x-gzip", Coding::Gzip),
             ("GZIP;q=0.5, BR;Q=0.4", Coding::Gzip),
             ("br;q=0, gzip;q=0.1", Coding::Gzip),
+            ("br;q=0.0, gzip;q=0.000", Coding::Identity),
             ("*", Coding::Brotli),
             ("*;q=0.5, br;q=0, identity;q=0.1", Coding::Gzip),
             ("br;q=0, gzip;q=0.2, *", Coding::Identity),

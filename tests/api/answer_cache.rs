@@ -186,6 +186,8 @@ fn who_asks_for_the_headers_alone_warms_the_answer_for_all() {
     let whole = anyone.get(path).expect(200);
     assert_eq!(whole.body.len().to_string(), head.header("content-length"));
     assert_eq!((whole.etag(), server.app.answers.made()), (head.etag(), 1));
+    let kept = anyone.request("HEAD", path).send().expect(200);
+    assert_eq!((kept.header("content-length"), kept.body.len()), (head.header("content-length"), 0));
     let unchanged = anyone.request("HEAD", path).header("if-none-match", "*").send().expect(304);
     assert_eq!(unchanged.etag(), whole.etag());
 }

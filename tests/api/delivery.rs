@@ -463,6 +463,34 @@ fn the_time_of_a_state_never_goes_back() {
 }
 
 #[test]
+fn a_date_from_before_other_settings_says_nothing_of_the_answers_since() {
+    let server = TestServer::start();
+    published(&server.signed_in(Role::Editor), &json!({ "title": "One" }));
+    let before = server.anonymous().get("/api/v1/articles/one").expect(200);
+    let date = before.header("last-modified").to_owned();
+    let mut config = server.app.config.clone();
+    // What the client has is as long ago for each of the servers.
+    let ask_again = |server: &TestServer| {
+        server.app.clock.advance(Duration::from_secs(10));
+        server.anonymous().request("GET", "/api/v1/articles/one").header("if-modified-since", &date).send()
+    };
+    let server = TestServer::start_in(server.keep(), config.clone());
+    assert_eq!(ask_again(&server).status, 304);
+    // A tag says more than a date (RFC 9110, 13.1.3).
+    for (tag, old, status) in
+        [("\"another\"", date.as_str(), 200), (before.etag(), "Fri, 01 Jan 2021 00:00:00 GMT", 304)]
+    {
+        let asked = server.anonymous().request("GET", "/api/v1/articles/one").header("if-modified-since", old);
+        assert_eq!(asked.header("if-none-match", tag).send().status, status, "{tag} {old}");
+    }
+    config.article_path = "/elsewhere/{slug}".to_owned();
+    let server = TestServer::start_in(server.keep(), config);
+    let after = ask_again(&server);
+    assert_eq!(after.status, 200);
+    assert_ne!(after.json(), before.json());
+}
+
+#[test]
 fn what_another_version_stored_without_its_lists_is_shown_with_empty_ones() {
     let server = TestServer::start();
     published(&server.signed_in(Role::Editor), &json!({ "title": "Old", "tags": ["sleep"] }));

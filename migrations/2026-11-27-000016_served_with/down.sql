@@ -1,0 +1,1 @@
+ALTER TABLE content_version DROP COLUMN served_with;
