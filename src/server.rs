@@ -243,9 +243,11 @@ pub fn start(app: App, socket: TcpSocket) -> Result<Running, String> {
                 .on_connect_ext(|stream: &Stream, extensions| stream.introduce(extensions))
                 .h1(map_config(service, |()| AppConfig::default()));
             fn_service(move |socket| {
-                let stream = Stream::opened(socket, &connections);
-                let peer = stream.peer();
-                ready(Ok::<_, DispatchError>((stream, peer)))
+                let opened = Stream::opened(socket, &connections).map_err(DispatchError::Io);
+                ready(opened.map(|stream| {
+                    let peer = stream.peer();
+                    (stream, peer)
+                }))
             })
             .and_then(http)
         })

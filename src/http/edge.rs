@@ -35,7 +35,7 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// # Errors
 /// Where routing itself panicked or failed; the error is a complete problem then.
 pub async fn pass<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
@@ -46,7 +46,7 @@ pub async fn pass<B: MessageBody + 'static>(
     }
     let connection = Connection::of(&request).cloned();
     if let Some(connection) = &connection {
-        connection.is_busy(!has_body(request.headers()));
+        connection.answers(&mut request);
     }
     let request_id = id.to_str().unwrap_or_default().to_owned();
     let occurrence = Occurrence { instance: request.path().to_owned(), request_id };
@@ -65,9 +65,10 @@ pub async fn pass<B: MessageBody + 'static>(
         Ok(Err(error)) => Err(failed(&error, &occurrence)),
         Err(_) => Err(logged(Problem::internal("routing panicked")).at(occurrence)),
     };
-    let size = response.as_ref().map_or(BodySize::None, |response| response.response().body().size());
-    note_answered(connection.as_ref(), size, Instant::now());
-    let mut response = response?;
+    let mut response = match connection {
+        Some(connection) => connection.sends(response)?,
+        None => response?,
+    };
     let request = response.request().clone();
     tell_deprecation(request.app_data(), &method, || request.match_pattern(), response.headers_mut());
     told(&method, || request.match_pattern(), response.status(), started);
@@ -81,7 +82,9 @@ fn answer_kept(
     id: HeaderValue,
     started: Instant,
 ) -> ServiceResponse<BoxBody> {
-    note_answered(Connection::of(&request), response.body().size(), started);
+    if let (Some(connection), BodySize::Sized(length)) = (Connection::of(&request), response.body().size()) {
+        connection.has_answered(length, started);
+    }
     let _entered = tracing::enabled!(tracing::Level::INFO)
         .then(|| tracing::info_span!("request", request.id = id.to_str().unwrap_or_default()).entered());
     dress(&mut response, id, Surface::Public, request.headers().contains_key(header::ORIGIN));
@@ -114,11 +117,6 @@ fn too_long(headers: &HeaderMap) -> Option<Problem> {
     Some(Problem::new(&BAD_REQUEST, format!("`{name}` may have at most {MAX_HEADER} bytes.")))
 }
 
-/// Whether a body comes after the head (RFC 9112, 6.3).
-fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
-}
-
 fn tell_deprecation(
     known: Option<&Data<Deprecations>>,
     method: &Method,
@@ -127,16 +125,6 @@ fn tell_deprecation(
 ) {
     if let Some(known) = known {
         known.tell(method, route, headers);
-    }
-}
-
-/// An answer that is still being made while it is sent keeps its connection busy until the next request.
-fn note_answered(connection: Option<&Arc<Connection>>, size: BodySize, now: Instant) {
-    match (connection, size) {
-        (None, _) => {}
-        (Some(connection), BodySize::Stream) => connection.is_busy(true),
-        (Some(connection), BodySize::Sized(length)) => connection.has_answered(length, now),
-        (Some(connection), BodySize::None) => connection.has_answered(0, now),
     }
 }
 

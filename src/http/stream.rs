@@ -2,8 +2,8 @@
 //!
 //! The HTTP server reads requests ahead, and makes answers that have no body however many of them wait to be sent; and where
 //! much is read ahead, it looks at it again and again until it can go on. A client that asks on and on and reads nothing
-//! would have memory and a processor to itself. So nothing is read while anything waits to be sent, and not more than
-//! little while a request is answered: the client waits, and nothing is lost.
+//! would have memory and a processor to itself. So nothing is read while anything waits to be sent, and little until all that
+//! was read is answered: the client waits, and nothing is lost.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -17,17 +17,18 @@ use tokio::net::TcpStream;
 
 use super::connections::{Connection, Connections};
 
-/// How much is read before it is looked at, in bytes.
-const MOST_READ: usize = 32 * 1024;
+/// How much is read before all of it is answered, in bytes: several times what a request takes, and far less than the server
+/// would hold.
+const MOST_READ: usize = 16 * 1024;
 /// How much is read at once where less may be read than there is room for, in bytes.
 const CHUNK: usize = 4 * 1024;
 
 /// The socket.
 pub struct Stream {
     socket: TcpStream,
-    connection: Option<Arc<Connection>>,
-    /// How much may be read before the server has looked at it.
-    unseen: usize,
+    connection: Arc<Connection>,
+    /// How much may be read before all that was read is answered.
+    may_read: usize,
     /// Whether something waits to be sent.
     is_full: bool,
     /// Whether the server wants to read, and waits until it may.
@@ -36,9 +37,12 @@ pub struct Stream {
 
 impl Stream {
     /// A connection that was opened.
-    pub fn opened(socket: TcpStream, connections: &Arc<Connections>) -> Self {
-        let connection = connections.opened(&socket);
-        Self { socket, connection, unseen: MOST_READ, is_full: false, is_waiting: false }
+    ///
+    /// # Errors
+    /// Where the system has no second handle of its socket.
+    pub fn opened(socket: TcpStream, connections: &Arc<Connections>) -> io::Result<Self> {
+        let connection = connections.opened(&socket)?;
+        Ok(Self { socket, connection, may_read: MOST_READ, is_full: false, is_waiting: false })
     }
 
     /// Who is at the other end, as far as that is known.
@@ -48,17 +52,7 @@ impl Stream {
 
     /// Lets the requests of the connection know it.
     pub fn introduce(&self, extensions: &mut Extensions) {
-        if let Some(connection) = &self.connection {
-            extensions.insert(Arc::clone(connection));
-        }
-    }
-
-    /// How much may be read until something is answered or sent.
-    fn may_read(&self) -> usize {
-        if self.is_full {
-            return 0;
-        }
-        self.connection.as_ref().map_or(usize::MAX, |connection| connection.may_read())
+        extensions.insert(Arc::clone(&self.connection));
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
@@ -80,25 +74,22 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let may_read = this.may_read();
-        if may_read == 0 {
+        if this.is_full || this.may_read == 0 {
             this.is_waiting = true;
+            // What is full is woken when it is sent.
+            if !this.is_full {
+                this.connection.wake_reader(cx.waker());
+            }
             return Poll::Pending;
         }
-        if this.unseen == 0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let most = may_read.min(this.unseen);
+        let most = this.may_read;
         let length = if buffer.remaining() <= most {
             ready!(this.read(cx, buffer))?
         } else {
             ready!(this.read_part(cx, buffer, most))?
         };
-        this.unseen -= length;
-        if let Some(connection) = &this.connection {
-            connection.has_read(length);
-        }
+        this.may_read -= length;
+        this.connection.has_heard();
         Poll::Ready(Ok(()))
     }
 }
@@ -126,11 +117,14 @@ impl AsyncWrite for Stream {
         self.socket.is_write_vectored()
     }
 
-    /// The server calls this whenever it has looked at what was read and has written all that it had to send.
+    /// The server calls this whenever it has looked at what was read and has written all that it had to send: what still
+    /// waits is a request that is being answered, and what came after it.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.unseen = MOST_READ;
-        if this.is_waiting && this.may_read() > 0 {
+        if this.connection.takes_more() {
+            this.may_read = MOST_READ;
+        }
+        if this.is_waiting && this.may_read > 0 {
             this.is_waiting = false;
             cx.waker().wake_by_ref();
         }

@@ -92,6 +92,11 @@ impl Server {
         Self { child, errors, greeting, address }
     }
 
+    /// The id of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
         self.request_with("", method, path, body)
     }

@@ -47,6 +47,7 @@ mod openapi;
 mod ops;
 mod overload;
 mod pages;
+mod pipelining;
 mod policy;
 mod previews;
 mod problems;

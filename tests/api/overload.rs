@@ -182,6 +182,23 @@ fn who_asks_on_and_reads_nothing_is_not_heard_any_further_and_gets_every_answer_
 }
 
 #[test]
+fn who_sends_much_more_than_is_read_can_read_why_it_is_refused() {
+    let server = TestServer::start();
+    for path in ["/api/v1/auth/login", "/api/v1/manage/articles", "/api/v1/none"] {
+        let mut stream = connect(&server);
+        let length = 6_000_000;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&vec![b' '; length]).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+    }
+}
+
+#[test]
 fn a_body_that_does_not_come_in_time_is_a_408() {
     let server = impatient();
     let mut stream = connect(&server);
@@ -257,6 +274,40 @@ fn what_is_made_while_it_is_sent_is_sent_whole_however_slowly_it_is_read() {
     let waves = answer.windows(4).filter(|bytes| *bytes == "\u{1f30a}".as_bytes()).count();
     assert!(answer.ends_with(b"\r\n0\r\n\r\n"), "it was cut off");
     assert!(waves >= messages * (length - 40) - 4 * messages, "{waves}");
+}
+
+/// Reads an export to its end on a connection that goes on.
+fn read_export(server: &TestServer) -> TcpStream {
+    let intake = server.signed_in(Role::Intake);
+    let mut stream = connect(server);
+    let head = format!(
+        "GET /api/v1/manage/contact-submissions/export.csv HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        intake.token()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n0\r\n\r\n") {
+        let mut bytes = [0; 4096];
+        let read = stream.read(&mut bytes).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&bytes[..read]);
+    }
+    stream
+}
+
+#[test]
+fn after_what_is_made_while_it_is_sent_a_connection_is_like_any_other() {
+    let server = TestServer::start_with(|config| {
+        config.connections.keep_alive = Duration::from_mins(10);
+        config.connections.head = Duration::from_secs(1);
+    });
+    let mut stream = read_export(&server);
+    let large = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: {}\r\n\r\n", "x".repeat(60_000));
+    stream.write_all(large.as_bytes()).unwrap();
+    read_health(&mut stream);
+    let mut stream = read_export(&server);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
+    assert_eq!(trickle(stream), "");
 }
 
 #[test]
