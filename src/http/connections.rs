@@ -46,9 +46,7 @@ pub struct Connection {
     next_by: AtomicU64,
     /// Whether something has come since the last request or answer.
     is_heard: AtomicBool,
-    /// Whether a request is being answered.
-    is_answering: AtomicBool,
-    /// Whether that waits for more of its body.
+    /// Whether the request that is being answered waits for more of its body.
     wants_body: AtomicBool,
     /// Who reads, where it waits.
     reader: AtomicWaker,
@@ -73,7 +71,6 @@ impl Connections {
             connections: Arc::clone(self),
             next_by: next_by.into(),
             is_heard: AtomicBool::new(false),
-            is_answering: AtomicBool::new(false),
             wants_body: AtomicBool::new(false),
             reader: AtomicWaker::new(),
         });
@@ -88,7 +85,7 @@ impl Connections {
         let (now, head_by) = (self.millis(now), self.millis(now + self.limits.head + SWEEP));
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|connection| {
             let Some(connection) = connection.upgrade() else { return false };
-            let is_late = connection.next_by(head_by) < now;
+            let is_late = connection.deadline(head_by) < now;
             if is_late {
                 // Where it has gone meanwhile there is nothing to close.
                 drop(connection.socket.shutdown(Shutdown::Both));
@@ -153,14 +150,16 @@ impl Connection {
         self.next_by.store(u64::MAX, Ordering::Relaxed);
         self.is_heard.store(false, Ordering::Relaxed);
         self.wants_body.store(false, Ordering::Relaxed);
-        self.is_answering.store(true, Ordering::Relaxed);
     }
 
     /// An answer of so many bytes has been made.
     pub fn has_answered(&self, length: u64, now: Instant) {
         self.next_by.store(self.connections.next_by(now, length), Ordering::Relaxed);
         self.is_heard.store(false, Ordering::Relaxed);
-        self.is_answering.store(false, Ordering::Relaxed);
+    }
+
+    fn is_answering(&self) -> bool {
+        self.next_by.load(Ordering::Relaxed) == u64::MAX
     }
 
     /// Something has come.
@@ -170,12 +169,12 @@ impl Connection {
 
     /// Whether more may be read: nothing is being answered, or what is waits for its body.
     pub fn takes_more(&self) -> bool {
-        !self.is_answering.load(Ordering::Relaxed) || self.wants_body.swap(false, Ordering::Relaxed)
+        !self.is_answering() || self.wants_body.swap(false, Ordering::Relaxed)
     }
 
     /// Wakes who would read and may not: at once where nothing is being answered, else when what is waits for its body.
     pub fn wake_reader(&self, reader: &Waker) {
-        if self.is_answering.load(Ordering::Relaxed) {
+        if self.is_answering() {
             self.reader.register(reader);
         } else {
             reader.wake_by_ref();
@@ -183,7 +182,7 @@ impl Connection {
     }
 
     /// By when it must have sent its next request, where a head that has begun by now must be whole by `head_by`.
-    fn next_by(&self, head_by: u64) -> u64 {
+    fn deadline(&self, head_by: u64) -> u64 {
         let next_by = self.next_by.load(Ordering::Relaxed);
         if next_by == u64::MAX || next_by <= head_by || !self.is_heard.swap(false, Ordering::Relaxed) {
             return next_by;

@@ -5,7 +5,7 @@
 //! would have memory and a processor to itself. So nothing is read while anything waits to be sent, and little until all that
 //! was read is answered: the client waits, and nothing is lost.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -100,21 +100,6 @@ impl AsyncWrite for Stream {
         let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
         this.is_full = written.is_pending();
         written
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.socket).poll_write_vectored(cx, slices);
-        this.is_full = written.is_pending();
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
     }
 
     /// The server calls this whenever it has looked at what was read and has written all that it had to send: what still

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
 use crate::harness::{LOGGED, TestServer, logged_of};
-use crate::steps::{Dice, at_once, eventually};
+use crate::steps::{Dice, SLOW_LIST, at_once, eventually, publish_what_is_slow};
 
 const MANAGED: &str = "/api/v1/manage/articles";
 
@@ -260,15 +260,10 @@ fn refusals_fill_nothing_and_many_who_miss_at_once_wait_for_one() {
 
 #[test]
 fn a_slow_answer_that_began_before_a_write_serves_nobody_who_came_after_it() {
-    const SLOW: &str = "/api/v1/articles?include=body_html,body_markdown,sections&sort=-updated_at";
     let server = TestServer::start();
     let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
     let path = published(&editor, "changing");
-    for number in 0..12 {
-        let draft = json!({ "title": format!("Long {number}"), "body_markdown": "Some words. ".repeat(20_000) });
-        let made = editor.post(MANAGED, &draft).expect(201);
-        editor.post(&format!("{}/publish", made.header("location")), &json!({ "revision": 1 })).expect(200);
-    }
+    publish_what_is_slow(&editor);
     let titles = |answer: &Response| {
         answer.json()["items"].as_array().unwrap().iter().map(|item| item["title"].clone()).collect::<Vec<_>>()
     };
@@ -278,13 +273,13 @@ fn a_slow_answer_that_began_before_a_write_serves_nobody_who_came_after_it() {
         let saved = editor.patch(&path, "*", &json!({ "title": title })).expect(200).json();
         let publication = json!({ "revision": saved["revision"] });
         thread::scope(|scope| {
-            let slow = scope.spawn(|| titles(&anyone.get(SLOW).expect(200)));
+            let slow = scope.spawn(|| titles(&anyone.get(SLOW_LIST).expect(200)));
             editor.post(&format!("{path}/publish"), &publication).expect(200);
             // While the slow one is under way, if it still is, and after it.
-            assert!(titles(&anyone.get(SLOW).expect(200)).contains(&title), "round {number}");
+            assert!(titles(&anyone.get(SLOW_LIST).expect(200)).contains(&title), "round {number}");
             overlapped += usize::from(!slow.join().unwrap().contains(&title));
         });
-        assert!(titles(&anyone.get(SLOW).expect(200)).contains(&title), "round {number}, afterwards");
+        assert!(titles(&anyone.get(SLOW_LIST).expect(200)).contains(&title), "round {number}, afterwards");
     }
     assert!(overlapped > 0, "no slow answer began before its write");
 }

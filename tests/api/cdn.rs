@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Response};
 use crate::harness::{TestServer, block_on};
-use crate::steps::{Dice, eventually};
+use crate::steps::{Dice, SLOW_LIST, eventually, publish_what_is_slow};
 
 const TOKEN: &str = "the-token-of-the-network";
 const ARTICLES: &str = "/api/v1/manage/articles";
@@ -222,15 +222,10 @@ fn what_could_not_be_purged_is_purged_later_and_once_more_and_everything_after_a
 
 #[test]
 fn an_answer_that_is_outdated_before_it_leaves_is_for_no_shared_cache() {
-    const SLOW: &str = "/api/v1/articles?include=body_html,body_markdown,sections&sort=-updated_at";
     let network = Network::start();
     let server = network.server(CdnForm::Varnish);
     let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
-    for number in 0..12 {
-        let draft = json!({ "title": format!("Long {number}"), "body_markdown": "Some words. ".repeat(20_000) });
-        let made = editor.post(ARTICLES, &draft).expect(201);
-        editor.post(&format!("{}/publish", made.header("location")), &json!({ "revision": 1 })).expect(200);
-    }
+    publish_what_is_slow(&editor);
     let author = editor.post("/api/v1/manage/authors", &json!({ "name": "Maya" })).expect(201);
     let author = author.header("location");
     let version = |answer: &Response| answer.header("content-version").parse::<u64>().unwrap();
@@ -239,7 +234,7 @@ fn an_answer_that_is_outdated_before_it_leaves_is_for_no_shared_cache() {
     eventually("a slow answer is outdated before it leaves", || {
         number += 1;
         thread::scope(|scope| {
-            let slow = scope.spawn(|| anyone.get(SLOW).expect(200));
+            let slow = scope.spawn(|| anyone.get(SLOW_LIST).expect(200));
             editor.patch(author, "*", &json!({ "name": format!("Maya {number}") })).expect(200);
             let present = version(&anyone.get("/api/v1/authors/maya").expect(200));
             let slow = slow.join().unwrap();
@@ -247,7 +242,7 @@ fn an_answer_that_is_outdated_before_it_leaves_is_for_no_shared_cache() {
             (is_outdated && slow.header("cache-control") == "private, max-age=0, must-revalidate").then_some(())
         })
     });
-    let fresh = anyone.get(SLOW).expect(200);
+    let fresh = anyone.get(SLOW_LIST).expect(200);
     assert!(fresh.header("cache-control").contains("s-maxage=3600"), "{}", fresh.header("cache-control"));
 }
 

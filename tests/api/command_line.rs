@@ -165,7 +165,7 @@ impl Server {
     }
 
     fn terminate(&self) {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let killed = Command::new("kill").args(["-TERM", &self.process().to_string()]).status().unwrap();
         assert!(killed.success());
     }
 }

@@ -47,6 +47,7 @@ mod openapi;
 mod ops;
 mod overload;
 mod pages;
+#[cfg(target_os = "linux")]
 mod pipelining;
 mod policy;
 mod previews;

@@ -56,25 +56,35 @@ fn trickle(mut stream: TcpStream) -> String {
     reading.join().unwrap()
 }
 
-/// The same after a first request, with the head of another.
-fn trickle_a_second_head(server: &TestServer) -> String {
-    let mut stream = connect(server);
-    stream.write_all(HEAD).unwrap();
-    read_health(&mut stream);
+/// The same with the head of a request.
+fn trickle_a_head(mut stream: TcpStream) -> String {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
     trickle(stream)
 }
 
-/// Reads the answer to [`HEAD`].
-fn read_health(stream: &mut TcpStream) {
+/// The same after a first request.
+fn trickle_a_second_head(server: &TestServer) -> String {
+    let mut stream = connect(server);
+    stream.write_all(HEAD).unwrap();
+    read_health(&mut stream);
+    trickle_a_head(stream)
+}
+
+/// Reads a `200` whose last bytes are these.
+fn read_to(stream: &mut TcpStream, end: &[u8]) {
     let mut answer = Vec::new();
-    while !answer.ends_with(b"}") {
+    while !answer.ends_with(end) {
         let mut bytes = [0; 512];
         let read = stream.read(&mut bytes).unwrap();
         assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
         answer.extend_from_slice(&bytes[..read]);
     }
     assert!(answer.starts_with(b"HTTP/1.1 200 "));
+}
+
+/// Reads the answer to [`HEAD`].
+fn read_health(stream: &mut TcpStream) {
+    read_to(stream, b"}");
 }
 
 #[test]
@@ -123,9 +133,7 @@ fn where_too_many_reads_wait_more_are_refused_and_what_needs_no_database_is_answ
 #[test]
 fn a_head_that_does_not_come_in_time_ends_its_connection() {
     let server = impatient();
-    let mut stream = connect(&server);
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
-    assert!(trickle(stream).starts_with("HTTP/1.1 408 "));
+    assert!(trickle_a_head(connect(&server)).starts_with("HTTP/1.1 408 "));
 }
 
 #[test]
@@ -285,13 +293,7 @@ fn read_export(server: &TestServer) -> TcpStream {
         intake.token()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n0\r\n\r\n") {
-        let mut bytes = [0; 4096];
-        let read = stream.read(&mut bytes).unwrap();
-        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
-        answer.extend_from_slice(&bytes[..read]);
-    }
+    read_to(&mut stream, b"\r\n0\r\n\r\n");
     stream
 }
 
@@ -305,9 +307,7 @@ fn after_what_is_made_while_it_is_sent_a_connection_is_like_any_other() {
     let large = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: {}\r\n\r\n", "x".repeat(60_000));
     stream.write_all(large.as_bytes()).unwrap();
     read_health(&mut stream);
-    let mut stream = read_export(&server);
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
-    assert_eq!(trickle(stream), "");
+    assert_eq!(trickle_a_head(read_export(&server)), "");
 }
 
 #[test]

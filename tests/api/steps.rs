@@ -18,6 +18,9 @@ pub(crate) const ME: &str = "/api/v1/auth/me";
 pub(crate) const SESSIONS: &str = "/api/v1/auth/me/sessions";
 pub(crate) const USERS: &str = "/api/v1/manage/users";
 
+/// A list that takes long to make after [`publish_what_is_slow`].
+pub(crate) const SLOW_LIST: &str = "/api/v1/articles?include=body_html,body_markdown,sections&sort=-updated_at";
+
 /// Nothing that the program does by itself takes this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait before asking again.
@@ -97,6 +100,15 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         }
         assert!(Instant::now() < deadline, "it never came to pass that {what}");
         thread::sleep(PAUSE);
+    }
+}
+
+/// Publishes long articles.
+pub(crate) fn publish_what_is_slow(editor: &Client) {
+    for number in 0..12 {
+        let draft = json!({ "title": format!("Long {number}"), "body_markdown": "Some words. ".repeat(20_000) });
+        let made = editor.post("/api/v1/manage/articles", &draft).expect(201);
+        editor.post(&format!("{}/publish", made.header("location")), &json!({ "revision": 1 })).expect(200);
     }
 }
 
