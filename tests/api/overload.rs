@@ -131,6 +131,52 @@ fn where_too_many_reads_wait_more_are_refused_and_what_needs_no_database_is_answ
 }
 
 #[test]
+fn where_too_many_writes_wait_more_are_refused_and_what_was_refused_is_not_done() {
+    let server = TestServer::start_with(|config| config.rate_limits = false);
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let article = editor.post("/api/v1/manage/articles", &json!({ "title": "Before" })).expect(201);
+    let path = format!("/api/v1/manage/articles/{}", article.json()["id"].as_str().unwrap());
+    anyone.get(LIST).expect(200);
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    let (begun, done, refused) = (Arc::new(AtomicUsize::new(0)), Arc::default(), Arc::default());
+    let many = |number| {
+        let (db, gate, begun) = (server.app.db.clone(), Arc::clone(&gate), Arc::clone(&begun));
+        let (done, refused): (Arc<AtomicUsize>, Arc<AtomicUsize>) = (Arc::clone(&done), Arc::clone(&refused));
+        thread::spawn(move || {
+            let writes = (0..number).map(|_| async {
+                let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+                let write = db.write(move |_| {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    drop(gate.lock());
+                    Ok::<_, Problem>(())
+                });
+                let count = if write.await.is_ok() { &done } else { &refused };
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+            block_on(join_all(writes));
+        })
+    };
+    let first = many(1);
+    eventually("the one connection writes", || (begun.load(Ordering::SeqCst) == 1).then_some(()));
+    let waiting = many(600);
+    eventually("the queue is full", || (refused.load(Ordering::SeqCst) > 0).then_some(()));
+    let refusal = editor.patch(&path, "*", &json!({ "title": "After" }));
+    assert_eq!(refusal.header("retry-after"), "1");
+    refusal.refused(503, "overloaded");
+    for path in [LIST, "/healthz", "/api/v1/tags"] {
+        anyone.get(path).expect(200);
+    }
+    assert!(!waiting.is_finished());
+    drop(closed);
+    first.join().unwrap();
+    waiting.join().unwrap();
+    assert_eq!(done.load(Ordering::SeqCst) + refused.load(Ordering::SeqCst), 601);
+    assert_eq!(editor.get(&path).expect(200).json()["title"], "Before");
+    editor.patch(&path, "*", &json!({ "title": "After" })).expect(200);
+}
+
+#[test]
 fn a_head_that_does_not_come_in_time_ends_its_connection() {
     let server = impatient();
     assert!(trickle_a_head(connect(&server)).starts_with("HTTP/1.1 408 "));
