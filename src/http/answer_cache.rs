@@ -24,6 +24,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
 use super::coding::Wanted;
+use super::conditional::{check_state, is_bound_to_a_state};
 use super::representation::Representation;
 use crate::bounded_cache::bounded;
 use crate::db::{PresentState, Timestamp};
@@ -186,8 +187,12 @@ fn key(request: &ServiceRequest) -> Option<&str> {
 }
 
 /// The answer to a request, where it is kept, shows the present state and is there in the coding that the client wants.
-/// Only what delivery answers everybody is ever kept, so nothing needs to be asked before.
+/// Only what delivery answers everybody is ever kept, so nothing needs to be asked before; but who may have to be refused
+/// goes the whole way.
 pub fn kept(request: &ServiceRequest) -> Option<(HttpResponse<BoxBody>, Arc<Kept>)> {
+    if is_bound_to_a_state(request.headers()) {
+        return None;
+    }
     let app = request.app_data::<web::Data<App>>()?;
     let now = app.clock.now();
     let kept = app.answers.fresh(key(request)?, app.present(now), now)?;
@@ -274,6 +279,9 @@ fn finished(response: &ServiceResponse<BoxBody>) -> Option<Arc<Representation>> 
 /// may not hold what is older.
 async fn coded(app: &App, answer: &Representation, headers: &HeaderMap) -> HttpResponse<BoxBody> {
     let coded = answer.coded(Wanted::of(headers)).await;
+    if let Err(refusal) = check_state(headers, coded.tag.to_str().unwrap_or_default(), answer.version()) {
+        return HttpResponse::from_error(refusal);
+    }
     let now = app.clock.now();
     let mut response = answer.answer(coded, headers, now);
     let present = app.present(now);

@@ -252,18 +252,49 @@ impl EntityTags<'_> {
 /// What `If-None-Match` says of a tag: whether the client has it; `None` without the header. Comparison is
 /// weak here (RFC 9110, 13.1.2).
 pub fn has_tag(headers: &HeaderMap, tag: &str) -> Option<bool> {
-    let mut values = headers.get_all(header::IF_NONE_MATCH).peekable();
+    names(headers, &header::IF_NONE_MATCH, |one| one.strip_prefix(b"W/").unwrap_or(one) == tag.as_bytes())
+}
+
+/// Whether a list of entity tags is `*` or names one that is meant; `None` without the header.
+fn names(headers: &HeaderMap, name: &header::HeaderName, is_meant: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    let mut values = headers.get_all(name).peekable();
     values.peek()?;
-    let is_it = |one: &[u8]| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag.as_bytes();
-    let mut has_it = false;
+    let mut is_named = false;
     for value in values {
         for one in EntityTags(value.as_bytes()) {
             // What can't be read says nothing.
             let Some(one) = one else { return Some(false) };
-            has_it |= is_it(one);
+            is_named |= one == b"*" || is_meant(one);
         }
     }
-    Some(has_it)
+    Some(is_named)
+}
+
+/// Whether a read is asked for one state alone.
+pub fn is_bound_to_a_state(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE)
+}
+
+/// Whether a read may be answered: `If-Match` names the tag of the answer or, where there is no such header, the answer
+/// is no newer than `If-Unmodified-Since`. Tags are compared strongly (RFC 9110, 13.1.1, 13.1.4 and 13.2.2).
+///
+/// # Errors
+/// `412` with the present entity tag where it may not.
+pub fn check_state(headers: &HeaderMap, tag: &str, version: ContentVersion) -> Result<(), Problem> {
+    let is_met = names(headers, &header::IF_MATCH, |one| one == tag.as_bytes()).unwrap_or_else(|| {
+        let since = date(headers, &header::IF_UNMODIFIED_SINCE);
+        since.is_none_or(|since| version.changed_at.unix_seconds() <= since.unix_seconds())
+    });
+    if is_met {
+        return Ok(());
+    }
+    let detail = "The answer is another one than `If-Match` or `If-Unmodified-Since` asks for.";
+    Err(Problem::new(&PRECONDITION_FAILED, detail).with_header(header::ETAG, tag))
+}
+
+/// The date of a header; none where it has none that can be read, which is ignored.
+fn date(headers: &HeaderMap, name: &header::HeaderName) -> Option<Timestamp> {
+    headers.get(name).and_then(|value| value.to_str().ok()).and_then(Timestamp::from_http_date)
 }
 
 /// Whether a `GET` may be answered with `304`: the tag is one that the client has, or, where it names
@@ -274,10 +305,7 @@ pub fn is_not_modified(headers: &HeaderMap, tag: &str, version: ContentVersion, 
     if let Some(has_it) = has_tag(headers, tag) {
         return has_it;
     }
-    let since = headers
-        .get(header::IF_MODIFIED_SINCE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(Timestamp::from_http_date);
+    let since = date(headers, &header::IF_MODIFIED_SINCE);
     let settled = now.unix_seconds() - changed_at.unix_seconds() > 2;
     version.has_own_second && settled && since.is_some_and(|since| changed_at.unix_seconds() <= since.unix_seconds())
 }
@@ -322,5 +350,29 @@ mod tests {
         assert!(!is_unchanged(at(0), at(2), version), "the next state may share the second");
         let shared = ContentVersion { has_own_second: false, ..version };
         assert!(!is_unchanged(at(0), at(99), shared), "it may have the state before");
+    }
+
+    #[test]
+    fn a_read_is_bound_to_the_tag_or_the_date_that_it_names() {
+        let changed_at = Timestamp::from_unix_millis(1_800_000_000_500);
+        let version = ContentVersion { number: 1, changed_at, has_own_second: true, ends_at: None };
+        let is_met = |all: &[(header::HeaderName, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in all {
+                headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+            }
+            check_state(&headers, "\"tag\"", version).is_ok()
+        };
+        let (tag, date) = (header::IF_MATCH, header::IF_UNMODIFIED_SINCE);
+        let at = |seconds| changed_at.plus_seconds(seconds).http_date();
+        assert!(is_met(&[]) && is_met(&[(tag.clone(), "*")]) && is_met(&[(tag.clone(), "\"x\", \"tag\"")]));
+        assert!(is_met(&[(tag.clone(), "\"x\""), (tag.clone(), "\"tag\"")]), "several lines are one list");
+        for other in ["\"x\"", "W/\"tag\"", "tag", ""] {
+            assert!(!is_met(&[(tag.clone(), other)]), "{other}");
+        }
+        assert!(is_met(&[(date.clone(), &at(0))]) && is_met(&[(date.clone(), &at(9))]));
+        assert!(is_met(&[(date.clone(), "yesterday")]), "what is no date is ignored");
+        assert!(!is_met(&[(date.clone(), &at(-1))]));
+        assert!(is_met(&[(tag, "\"tag\""), (date, &at(-1))]), "a tag says more than a date");
     }
 }

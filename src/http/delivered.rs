@@ -211,17 +211,39 @@ impl<T: Serialize + ToSchema> Output for Delivered<T> {
         description.header("200", "Last-Modified", "When the published state that is shown came into being.");
         description.optional_header("200", "Content-Encoding", CONTENT_ENCODING);
         describe_links(description);
+        describe_conditions(description);
+    }
+}
+
+/// What a client may say of the answer that it has (RFC 9110, 13).
+fn describe_conditions(description: &mut Description) {
+    for (name, text, example) in [
+        (
+            "If-None-Match",
+            "The `ETag` of the answer that the client has; where it is still right, the answer is `304`. What is none is ignored.",
+            "\"FXxCiVan9XaM4Ab80DQV\"",
+        ),
+        (
+            "If-Modified-Since",
+            "The `Last-Modified` of the answer that the client has; what is no date is ignored.",
+            "Mon, 23 Nov 2026 09:30:00 GMT",
+        ),
+        (
+            "If-Match",
+            "The `ETag` of the only answer that the client wants, or `*` for any.",
+            "\"FXxCiVan9XaM4Ab80DQV\"",
+        ),
+        (
+            "If-Unmodified-Since",
+            "The `Last-Modified` of the newest answer that the client wants; what is no date is ignored, and so is this header beside `If-Match`.",
+            "Mon, 23 Nov 2026 09:30:00 GMT",
+        ),
+    ] {
         description.parameter(json!({
-            "name": "If-None-Match", "in": "header", "required": false,
-            "description": "The `ETag` of the answer that the client has; where it is still right, the answer is `304`. What is none is ignored.",
-            "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": ANY_HEADER },
-            "example": "\"FXxCiVan9XaM4Ab80DQV\"",
-        }));
-        description.parameter(json!({
-            "name": "If-Modified-Since", "in": "header", "required": false,
-            "description": "The `Last-Modified` of the answer that the client has; what is no date is ignored.",
-            "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": ANY_HEADER },
-            "example": "Mon, 23 Nov 2026 09:30:00 GMT",
+            "name": name, "in": "header", "required": false, "description": text,
+            "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": ANY_HEADER }, "example": example,
         }));
     }
+    description.problem("412", "The answer is another one than `If-Match` or `If-Unmodified-Since` asks for.");
+    description.header("412", "ETag", "Of the present answer, in the coding that the client accepts.");
 }

@@ -111,9 +111,9 @@ pub async fn bound_headers<B: MessageBody + 'static>(
 /// What is wrong with a header that no sane client sends so long: comparing it would only cost time. Several lines of a
 /// header are one list (RFC 9110, 5.2).
 fn too_long(headers: &HeaderMap) -> Option<Problem> {
-    let bounded = [header::IF_NONE_MATCH, header::IF_MATCH, header::IF_MODIFIED_SINCE, PREFER];
+    let conditions = [header::IF_NONE_MATCH, header::IF_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
     let length = |name: &HeaderName| headers.get_all(name).map(HeaderValue::len).sum::<usize>();
-    let name = bounded.into_iter().find(|name| length(name) > MAX_HEADER)?;
+    let name = conditions.into_iter().chain([PREFER]).find(|name| length(name) > MAX_HEADER)?;
     Some(Problem::new(&BAD_REQUEST, format!("`{name}` may have at most {MAX_HEADER} bytes.")))
 }
 

@@ -275,6 +275,49 @@ fn an_answer_that_the_client_has_is_not_sent_again() {
 }
 
 #[test]
+fn a_read_that_is_bound_to_a_state_is_refused_where_another_is_present() {
+    let server = TestServer::start();
+    let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());
+    let article = published(&editor, &json!({ "title": "Bound", "slug": "bound" }));
+    let path = "/api/v1/articles/bound";
+    let asked = |method: &str, name: &str, value: &str| anyone.request(method, path).header(name, value).send();
+    let cold = asked("GET", "if-match", "\"other\"");
+    assert_eq!(cold.header("cache-control"), "no-store");
+    let tag = cold.etag().to_owned();
+    cold.refused(412, "precondition-failed");
+    let first = anyone.get(path).expect(200);
+    assert_eq!(first.etag(), tag);
+    let modified = first.header("last-modified");
+    let known = format!("\"other\", {tag}");
+    for method in ["GET", "HEAD"] {
+        for (name, value, status) in [
+            ("if-match", tag.as_str(), 200),
+            ("if-match", "*", 200),
+            ("if-match", &known, 200),
+            ("if-match", &format!("W/{tag}"), 412),
+            ("if-match", "\"other\"", 412),
+            ("if-match", "nonsense", 412),
+            ("if-unmodified-since", modified, 200),
+            ("if-unmodified-since", "nonsense", 200),
+            ("if-unmodified-since", "Thu, 01 Jan 2015 00:00:00 GMT", 412),
+        ] {
+            assert_eq!(asked(method, name, value).status, status, "{method} {name}: {value}");
+        }
+    }
+    let both = |matched: &str, other: &str| {
+        let request = anyone.request("GET", path).header("if-match", matched);
+        request.header("if-none-match", other).send().status
+    };
+    assert_eq!((both(&tag, &tag), both("\"other\"", &tag), both(&tag, "\"other\"")), (304, 412, 200));
+    anyone.request("GET", "/api/v1/articles/nothing").header("if-match", "*").send().refused(404, "not-found");
+    server.app.clock.advance(Duration::from_secs(5));
+    republished(&editor, &article, &json!({ "subtitle": "new" }));
+    assert_eq!(asked("GET", "if-match", &tag).status, 412);
+    assert_eq!(asked("GET", "if-unmodified-since", modified).status, 412);
+    assert_eq!(anyone.get(path).expect(200).json()["subtitle"], "new");
+}
+
+#[test]
 fn delivery_ignores_authorization() {
     let server = TestServer::start();
     let editor = server.signed_in(Role::Editor);
