@@ -47,7 +47,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     assert_eq!(published.published.map(|public| public.revision), Some(revision));
 
     let sections = Some(vec!["sections".to_owned()]);
-    let article = get_article(&anyone, &slug, sections, None, None).await?;
+    let article = get_article(&anyone, &slug, sections, None, None, None, None).await?;
     assert_eq!(article.id, draft.id);
     assert_eq!(article.subtitle.as_deref(), Some("What helps on the first day"));
     let sections = article.sections.ok_or("sections were asked for")?;
@@ -127,6 +127,8 @@ async fn list(
         page,
         None, // if_none_match
         None, // if_modified_since
+        None, // if_match
+        None, // if_unmodified_since
     );
     Ok(list.await?)
 }
