@@ -235,7 +235,9 @@ pub async fn pass(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servic
 
 async fn served(app: &App, kept: &Kept, request: ServiceRequest) -> ServiceResponse<BoxBody> {
     let response = coded(app, &kept.answer, request.headers()).await;
-    request.into_response(response)
+    // What a refusal says would be lost in `into_response`.
+    let (request, _) = request.into_parts();
+    ServiceResponse::new(request, response)
 }
 
 async fn make(

@@ -284,10 +284,13 @@ fn a_read_that_is_bound_to_a_state_is_refused_where_another_is_present() {
     let cold = asked("GET", "if-match", "\"other\"");
     assert_eq!(cold.header("cache-control"), "no-store");
     let tag = cold.etag().to_owned();
-    cold.refused(412, "precondition-failed");
+    assert!(cold.refused(412, "precondition-failed").detail().contains("`If-Match`"));
     let first = anyone.get(path).expect(200);
     assert_eq!(first.etag(), tag);
     let modified = first.header("last-modified");
+    let kept = asked("GET", "if-match", "\"other\"");
+    assert_eq!(kept.etag(), tag);
+    assert!(kept.refused(412, "precondition-failed").detail().contains("`If-Match`"));
     let known = format!("\"other\", {tag}");
     for method in ["GET", "HEAD"] {
         for (name, value, status) in [
