@@ -32,9 +32,6 @@ sub vcl_recv {
     # Delivery looks at neither, and what has one would not be kept.
     unset req.http.Authorization;
     unset req.http.Cookie;
-    # What is kept is served whatever state a client asks for (RFC 9110, 13.2.1), and a refusal would keep it from being kept.
-    unset req.http.If-Match;
-    unset req.http.If-Unmodified-Since;
 }
 
 sub vcl_deliver {

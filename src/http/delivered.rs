@@ -228,11 +228,7 @@ fn describe_conditions(description: &mut Description) {
             "The `Last-Modified` of the answer that the client has; what is no date is ignored.",
             "Mon, 23 Nov 2026 09:30:00 GMT",
         ),
-        (
-            "If-Match",
-            "The `ETag` of the only answer that the client wants, or `*` for any.",
-            "\"FXxCiVan9XaM4Ab80DQV\"",
-        ),
+        ("If-Match", "The `ETag` of the only answer that the client wants, or `*` for any.", "*"),
         (
             "If-Unmodified-Since",
             "The `Last-Modified` of the newest answer that the client wants; what is no date is ignored, and so is this header beside `If-Match`.",
