@@ -172,6 +172,7 @@ fn where_too_many_writes_wait_more_are_refused_and_what_was_refused_is_not_done(
     first.join().unwrap();
     waiting.join().unwrap();
     assert_eq!(done.load(Ordering::SeqCst) + refused.load(Ordering::SeqCst), 601);
+    assert_eq!(begun.load(Ordering::SeqCst), done.load(Ordering::SeqCst), "what was refused never begins");
     assert_eq!(editor.get(&path).expect(200).json()["title"], "Before");
     editor.patch(&path, "*", &json!({ "title": "After" })).expect(200);
 }
