@@ -264,7 +264,7 @@ impl BulkResult {
     fn failed(id: Option<ArticleId>, problem: &Problem) -> Self {
         let kind = problem.kind();
         let problem = BulkProblem {
-            kind: format!("/problems/{}", kind.name),
+            kind: kind.reference(),
             title: kind.title,
             detail: problem.detail().to_owned(),
             errors: problem.faults().iter().take(MAX_FAULTS).cloned().collect(),

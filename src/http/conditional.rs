@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::api::Input;
 use super::description::Description;
-use super::problem::{BAD_REQUEST, Fault, PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem};
+use super::problem::{BAD_REQUEST, Fault, PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem, REPRESENTATION_CHANGED};
 use crate::db::{ContentVersion, Timestamp};
 
 /// Base64 for URLs, without padding (RFC 4648, 5).
@@ -281,20 +281,25 @@ pub fn is_bound_to_a_state(headers: &HeaderMap) -> bool {
 /// # Errors
 /// `412` with the present entity tag where it may not.
 pub fn check_state(headers: &HeaderMap, tag: &str, version: ContentVersion) -> Result<(), Problem> {
-    let is_met = names(headers, &header::IF_MATCH, |one| one == tag.as_bytes()).unwrap_or_else(|| {
-        let since = date(headers, &header::IF_UNMODIFIED_SINCE);
-        since.is_none_or(|since| version.changed_at.unix_seconds() <= since.unix_seconds())
-    });
-    if is_met {
-        return Ok(());
-    }
-    let detail = "The answer is another one than `If-Match` or `If-Unmodified-Since` asks for.";
-    Err(Problem::new(&PRECONDITION_FAILED, detail).with_header(header::ETAG, tag))
+    let detail = match names(headers, &header::IF_MATCH, |one| one == tag.as_bytes()) {
+        Some(true) => return Ok(()),
+        Some(false) => "`If-Match` does not name the entity tag of what is served here now.",
+        None => {
+            let since = date(headers, &header::IF_UNMODIFIED_SINCE);
+            if since.is_none_or(|since| version.changed_at.unix_seconds() <= since.unix_seconds()) {
+                return Ok(());
+            }
+            "Something was published since the date of `If-Unmodified-Since`."
+        }
+    };
+    Err(Problem::new(&REPRESENTATION_CHANGED, detail).with_header(header::ETAG, tag))
 }
 
-/// The date of a header; none where it has none that can be read, which is ignored.
+/// The date of a header; none where it has not just one that can be read, which is ignored (RFC 9110, 13.1.3).
 fn date(headers: &HeaderMap, name: &header::HeaderName) -> Option<Timestamp> {
-    headers.get(name).and_then(|value| value.to_str().ok()).and_then(Timestamp::from_http_date)
+    let mut all = headers.get_all(name);
+    let only = all.next().filter(|_| all.next().is_none());
+    only.and_then(|value| value.to_str().ok()).and_then(Timestamp::from_http_date)
 }
 
 /// Whether a `GET` may be answered with `304`: the tag is one that the client has, or, where it names
@@ -373,6 +378,7 @@ mod tests {
         assert!(is_met(&[(date.clone(), &at(0))]) && is_met(&[(date.clone(), &at(9))]));
         assert!(is_met(&[(date.clone(), "yesterday")]), "what is no date is ignored");
         assert!(!is_met(&[(date.clone(), &at(-1))]));
+        assert!(is_met(&[(date.clone(), &at(-1)), (date.clone(), &at(-1))]), "two dates are none");
         assert!(is_met(&[(tag, "\"tag\""), (date, &at(-1))]), "a tag says more than a date");
     }
 }

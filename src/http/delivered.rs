@@ -15,7 +15,7 @@ use super::api::Output;
 use super::coding::CONTENT_ENCODING;
 use super::conditional::{ANY_HEADER, MAX_HEADER};
 use super::description::Description;
-use super::problem::Problem;
+use super::problem::{Problem, REPRESENTATION_CHANGED};
 use super::representation::Representation;
 use crate::config::SharedFreshness;
 use crate::db::{ContentVersion, Timestamp};
@@ -228,10 +228,14 @@ fn describe_conditions(description: &mut Description) {
             "The `Last-Modified` of the answer that the client has; what is no date is ignored.",
             "Mon, 23 Nov 2026 09:30:00 GMT",
         ),
-        ("If-Match", "The `ETag` of the only answer that the client wants, or `*` for any.", "*"),
+        (
+            "If-Match",
+            "The `ETag` of the only answer that the client wants, a list of them, or `*` for any. A weak one (`W/`) matches nothing, nor does what is no entity tag.",
+            "*",
+        ),
         (
             "If-Unmodified-Since",
-            "The `Last-Modified` of the newest answer that the client wants; what is no date is ignored, and so is this header beside `If-Match`.",
+            "The answer is wanted only where nothing was published since, whatever it was: a `Last-Modified`. What is no date is ignored, and so is this header beside `If-Match`.",
             "Mon, 23 Nov 2026 09:30:00 GMT",
         ),
     ] {
@@ -240,6 +244,9 @@ fn describe_conditions(description: &mut Description) {
             "schema": { "type": "string", "maxLength": MAX_HEADER, "pattern": ANY_HEADER }, "example": example,
         }));
     }
-    description.problem("412", "The answer is another one than `If-Match` or `If-Unmodified-Since` asks for.");
+    description.problem_of(
+        &REPRESENTATION_CHANGED,
+        "`If-Match` does not name what is served now, or something was published since `If-Unmodified-Since`.",
+    );
     description.header("412", "ETag", "Of the present answer, in the coding that the client accepts.");
 }

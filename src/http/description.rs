@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::api::Surface;
+use super::openapi::examples::shared_name;
 use super::openapi::{problem_name, vocabulary};
-use super::problem::PROBLEM_JSON;
+use super::problem::{Kind, PROBLEM_JSON};
 use super::schema::Schemas;
 
 /// What the document says of one operation, as the extractors and answers write it down.
@@ -154,6 +155,16 @@ impl Description {
     pub fn problem(&mut self, status: &str, description: &str) {
         let response = self.response(status, description, None);
         response.entry("content").or_insert_with(|| problem_content(status));
+    }
+
+    /// Adds a status that is answered with one kind of problem, which is none of those that the status mostly stands for.
+    pub fn problem_of(&mut self, kind: &Kind, description: &str) {
+        let response = self.response(kind.status.as_str(), description, None);
+        let name = shared_name(kind.code);
+        let example = json!({ name.clone(): { "$ref": format!("#/components/examples/{name}") } });
+        let schema = json!({ "$ref": "#/components/schemas/Problem" });
+        let content = json!({ PROBLEM_JSON: { "schema": schema, "examples": example } });
+        response.entry("content").or_insert(content);
     }
 
     /// Adds a reason to a status that is answered with a problem.

@@ -33,6 +33,13 @@ pub struct Kind {
     pub explanation: &'static str,
 }
 
+impl Kind {
+    /// The reference of its page, relative to this server: the `type` of its problems.
+    pub fn reference(&self) -> String {
+        format!("/problems/{}", self.name)
+    }
+}
+
 macro_rules! kinds {
     ($($constant:ident $name:literal $code:literal $status:ident $title:literal $explanation:literal;)*) => {
         $(
@@ -87,6 +94,8 @@ kinds! {
         "The article was public and is no more. `withdrawn_at` says since when, and `successor` where to go instead, if there is such a place.";
     PRECONDITION_FAILED "precondition-failed" "precondition_failed" PRECONDITION_FAILED "Someone else saved first"
         "The resource has changed since you read it, so nothing was changed. The `ETag` header has the present version: read the resource again, apply your change to it, and send that.";
+    REPRESENTATION_CHANGED "representation-changed" "representation_changed" PRECONDITION_FAILED "Something else is served now"
+        "`If-Match` or `If-Unmodified-Since` asks for one state of what is published, and another is served now. The `ETag` header has the present one: read without these headers to have it.";
     PAYLOAD_TOO_LARGE "payload-too-large" "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large"
         "The body exceeds the limit that `detail` names. Nothing was changed.";
     URI_TOO_LONG "uri-too-long" "uri_too_long" URI_TOO_LONG "The address is too long"
@@ -338,6 +347,7 @@ impl Problem {
     fn members(&self) -> Map<String, Value> {
         let mut members = self.members.clone();
         let own: &[&str] = match self.kind.status {
+            _ if self.is(&REPRESENTATION_CHANGED) => &[],
             StatusCode::CONFLICT => &["holder"],
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => &["fallback_text"],
             StatusCode::PRECONDITION_FAILED => &["changed_at", "changed_by", "changes", "conflicts", "merged"],
@@ -352,7 +362,7 @@ impl Problem {
     /// The body, `application/problem+json`.
     pub fn body(&self, occurrence: &Occurrence) -> String {
         let document = ProblemDocument {
-            kind: format!("/problems/{}", self.kind.name),
+            kind: self.kind.reference(),
             title: self.kind.title,
             status: self.kind.status.as_u16(),
             detail: self.detail.clone(),

@@ -50,7 +50,7 @@ fn problem_html(kind: &Kind) -> String {
 
 fn problem_index() -> String {
     let row = |kind: &&Kind| {
-        format!("<li><a href=\"/problems/{}\">{}</a> ({})</li>", kind.name, kind.title, kind.status.as_u16())
+        format!("<li><a href=\"{}\">{}</a> ({})</li>", kind.reference(), kind.title, kind.status.as_u16())
     };
     let rows = KINDS.iter().map(row).collect::<Vec<_>>().concat();
     let title = "Problems that this API answers with";

@@ -241,6 +241,44 @@ fn an_answer_that_there_is_no_room_for_is_the_same_for_all_who_ask_together() {
 }
 
 #[test]
+fn a_read_that_is_bound_to_a_state_is_judged_alike_whether_or_not_its_answer_is_kept() {
+    let kept = TestServer::start();
+    let unkept = TestServer::start_with(|config| config.cache_bytes = 0);
+    // No answer is kept by an address of this length.
+    let tags = vec!["a".repeat(60); 20].join(",");
+    let listed = format!("/api/v1/articles?tag={tags}");
+    for server in [&kept, &unkept] {
+        published(&server.signed_in(Role::Editor), "long");
+        let anyone = server.anonymous();
+        for (path, codings) in [
+            ("/api/v1/articles/long", "identity"),
+            ("/api/v1/articles/long", "br"),
+            ("/api/v1/articles/long", "gzip"),
+            ("/api/v1/redirects?format=nginx", "identity"),
+            (&listed, "identity"),
+        ] {
+            let bound = |tag: &str| {
+                let asked = anyone.request("GET", path).header("accept-encoding", codings);
+                asked.header("if-match", tag).send()
+            };
+            for _ in 0..2 {
+                let refused = bound("\"other\"");
+                let tag = refused.etag().to_owned();
+                refused.refused(412, "representation-changed");
+                assert_eq!(bound(&tag).expect(200).etag(), tag, "{path} {codings}");
+            }
+            assert_eq!(accepting(&anyone, path, codings).expect(200).etag(), bound("*").expect(200).etag());
+        }
+        let [plain, packed] = ["identity", "br"].map(|codings| accepting(&anyone, "/api/v1/articles/long", codings));
+        let other = anyone.request("GET", "/api/v1/articles/long").header("if-match", plain.etag());
+        let refused = other.header("accept-encoding", "br").send();
+        refused.refused(412, "representation-changed");
+        assert_eq!(refused.etag(), packed.etag(), "the tag is the coding's");
+    }
+    assert!(!kept.app.answers.is_empty() && unkept.app.answers.is_empty());
+}
+
+#[test]
 fn refusals_fill_nothing_and_many_who_miss_at_once_wait_for_one() {
     let server = TestServer::start();
     let (editor, anyone) = (server.signed_in(Role::Editor), server.anonymous());

@@ -284,13 +284,14 @@ fn a_read_that_is_bound_to_a_state_is_refused_where_another_is_present() {
     let cold = asked("GET", "if-match", "\"other\"");
     assert_eq!(cold.header("cache-control"), "no-store");
     let tag = cold.etag().to_owned();
-    assert!(cold.refused(412, "precondition-failed").detail().contains("`If-Match`"));
+    assert!(cold.refused(412, "representation-changed").detail().contains("`If-Match`"));
     let first = anyone.get(path).expect(200);
     assert_eq!(first.etag(), tag);
     let modified = first.header("last-modified");
     let kept = asked("GET", "if-match", "\"other\"");
     assert_eq!(kept.etag(), tag);
-    assert!(kept.refused(412, "precondition-failed").detail().contains("`If-Match`"));
+    let refused = kept.refused(412, "representation-changed");
+    assert!(refused.detail().contains("`If-Match`") && refused.document.get("changed_by").is_none(), "{refused:?}");
     let known = format!("\"other\", {tag}");
     for method in ["GET", "HEAD"] {
         for (name, value, status) in [
@@ -337,7 +338,8 @@ fn every_former_slug_leads_to_the_present_one_until_another_takes_it() {
     republished(&editor, &article, &json!({ "slug": "second" }));
     republished(&editor, &article, &json!({ "slug": "third" }));
     for former in ["first", "second"] {
-        let moved = anyone.get(&format!("/api/v1/articles/{former}?include=sections")).expect(308);
+        let bound = anyone.request("GET", &format!("/api/v1/articles/{former}?include=sections"));
+        let moved = bound.header("if-match", "\"other\"").send().expect(308);
         assert_eq!(moved.header("location"), "/api/v1/articles/third?include=sections");
         let related = anyone.get(&format!("/api/v1/articles/{former}/related")).expect(308);
         assert_eq!(related.header("location"), "/api/v1/articles/third/related");

@@ -4,12 +4,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use copydesk::auth::Role;
 use copydesk::config::Connections;
+use copydesk::db::Db;
 use copydesk::http::Problem;
+use copydesk::http::problem::OVERLOADED;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -87,34 +89,77 @@ fn read_health(stream: &mut TcpStream) {
     read_to(stream, b"}");
 }
 
+/// What a database does for one of a crowd.
+type Work = Box<dyn FnOnce() -> Result<(), Problem> + Send>;
+
+/// Many who ask a door of the database at once, where nobody gets on before the gate is opened.
+#[derive(Clone, Default)]
+struct Crowd {
+    gate: Arc<Mutex<()>>,
+    begun: Arc<AtomicUsize>,
+    done: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+}
+
+impl Crowd {
+    /// Reads so many times at once.
+    fn read(&self, server: &TestServer, times: usize) -> JoinHandle<()> {
+        let read = |work: Work, db: Db| async move { db.read(|_| work()).await };
+        let db = server.app.db.clone();
+        self.ask(times, move |work| read(work, db.clone()))
+    }
+
+    /// Writes so many times at once.
+    fn write(&self, server: &TestServer, times: usize) -> JoinHandle<()> {
+        let write = |work: Work, db: Db| async move { db.write(|_| work()).await };
+        let db = server.app.db.clone();
+        self.ask(times, move |work| write(work, db.clone()))
+    }
+
+    /// Asks so many times at once, on a thread of its own.
+    fn ask<A, R>(&self, times: usize, asked: A) -> JoinHandle<()>
+    where
+        A: Fn(Work) -> R + Send + 'static,
+        R: Future<Output = Result<(), Problem>>,
+    {
+        let crowd = self.clone();
+        thread::spawn(move || {
+            let all = (0..times).map(|_| async {
+                match asked(crowd.work()).await {
+                    Ok(()) => crowd.done.fetch_add(1, Ordering::SeqCst),
+                    Err(problem) if problem.is(&OVERLOADED) => crowd.refused.fetch_add(1, Ordering::SeqCst),
+                    Err(problem) => panic!("{problem:?}"),
+                };
+            });
+            block_on(join_all(all));
+        })
+    }
+
+    fn work(&self) -> Work {
+        let (gate, begun) = (Arc::clone(&self.gate), Arc::clone(&self.begun));
+        Box::new(move || {
+            begun.fetch_add(1, Ordering::SeqCst);
+            drop(gate.lock());
+            Ok(())
+        })
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        [&self.begun, &self.done, &self.refused].map(|count| count.load(Ordering::SeqCst))
+    }
+}
+
 #[test]
 fn where_too_many_reads_wait_more_are_refused_and_what_needs_no_database_is_answered() {
     let server = TestServer::start();
     let anyone = server.anonymous();
     anyone.get(LIST).expect(200);
-    let gate = Arc::new(Mutex::new(()));
-    let closed = gate.lock().unwrap();
-    let (begun, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let many = |number| {
-        let (db, gate) = (server.app.db.clone(), Arc::clone(&gate));
-        let (begun, refused) = (Arc::clone(&begun), Arc::clone(&refused));
-        thread::spawn(move || {
-            let reads = (0..number).map(|_| async {
-                let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
-                let read = db.read(move |_| {
-                    begun.fetch_add(1, Ordering::SeqCst);
-                    drop(gate.lock());
-                    Ok::<_, Problem>(())
-                });
-                refused.fetch_add(usize::from(read.await.is_err()), Ordering::SeqCst);
-            });
-            block_on(join_all(reads));
-        })
-    };
-    let first = many(4);
-    eventually("every connection reads", || (begun.load(Ordering::SeqCst) == 4).then_some(()));
-    let waiting = many(600);
-    eventually("the queue is full", || (refused.load(Ordering::SeqCst) > 0).then_some(()));
+    let crowd = Crowd::default();
+    let closed = crowd.gate.lock().unwrap();
+    let first = crowd.read(&server, 4);
+    eventually("every connection reads", || (crowd.counts()[0] == 4).then_some(()));
+    let waiting = crowd.read(&server, 600);
+    eventually("the queue is full", || (crowd.counts()[2] > 0).then_some(()));
     let refused = anyone.get("/api/v1/authors/nobody");
     assert_eq!(refused.header("retry-after"), "1");
     refused.refused(503, "overloaded");
@@ -127,6 +172,8 @@ fn where_too_many_reads_wait_more_are_refused_and_what_needs_no_database_is_answ
     drop(closed);
     first.join().unwrap();
     waiting.join().unwrap();
+    let [begun, done, refused] = crowd.counts();
+    assert_eq!((begun, done + refused), (done, 604), "what was refused never begins, the rest is answered");
     anyone.get("/api/v1/tags").expect(200);
 }
 
@@ -137,30 +184,12 @@ fn where_too_many_writes_wait_more_are_refused_and_what_was_refused_is_not_done(
     let article = editor.post("/api/v1/manage/articles", &json!({ "title": "Before" })).expect(201);
     let path = format!("/api/v1/manage/articles/{}", article.json()["id"].as_str().unwrap());
     anyone.get(LIST).expect(200);
-    let gate = Arc::new(Mutex::new(()));
-    let closed = gate.lock().unwrap();
-    let (begun, done, refused) = (Arc::new(AtomicUsize::new(0)), Arc::default(), Arc::default());
-    let many = |number| {
-        let (db, gate, begun) = (server.app.db.clone(), Arc::clone(&gate), Arc::clone(&begun));
-        let (done, refused): (Arc<AtomicUsize>, Arc<AtomicUsize>) = (Arc::clone(&done), Arc::clone(&refused));
-        thread::spawn(move || {
-            let writes = (0..number).map(|_| async {
-                let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
-                let write = db.write(move |_| {
-                    begun.fetch_add(1, Ordering::SeqCst);
-                    drop(gate.lock());
-                    Ok::<_, Problem>(())
-                });
-                let count = if write.await.is_ok() { &done } else { &refused };
-                count.fetch_add(1, Ordering::SeqCst);
-            });
-            block_on(join_all(writes));
-        })
-    };
-    let first = many(1);
-    eventually("the one connection writes", || (begun.load(Ordering::SeqCst) == 1).then_some(()));
-    let waiting = many(600);
-    eventually("the queue is full", || (refused.load(Ordering::SeqCst) > 0).then_some(()));
+    let crowd = Crowd::default();
+    let closed = crowd.gate.lock().unwrap();
+    let first = crowd.write(&server, 1);
+    eventually("the one connection writes", || (crowd.counts()[0] == 1).then_some(()));
+    let waiting = crowd.write(&server, 600);
+    eventually("the queue is full", || (crowd.counts()[2] > 0).then_some(()));
     let refusal = editor.patch(&path, "*", &json!({ "title": "After" }));
     assert_eq!(refusal.header("retry-after"), "1");
     refusal.refused(503, "overloaded");
@@ -171,8 +200,8 @@ fn where_too_many_writes_wait_more_are_refused_and_what_was_refused_is_not_done(
     drop(closed);
     first.join().unwrap();
     waiting.join().unwrap();
-    assert_eq!(done.load(Ordering::SeqCst) + refused.load(Ordering::SeqCst), 601);
-    assert_eq!(begun.load(Ordering::SeqCst), done.load(Ordering::SeqCst), "what was refused never begins");
+    let [begun, done, refused] = crowd.counts();
+    assert_eq!((begun, done + refused), (done, 601), "what was refused never begins, the rest is done");
     assert_eq!(editor.get(&path).expect(200).json()["title"], "Before");
     editor.patch(&path, "*", &json!({ "title": "After" })).expect(200);
 }
@@ -281,19 +310,10 @@ fn a_connection_serves_one_request_after_the_other_and_ends_where_it_is_silent()
 #[test]
 fn what_takes_long_to_answer_is_answered_all_the_same() {
     let server = impatient();
-    let gate = Arc::new(Mutex::new(()));
-    let closed = gate.lock().unwrap();
-    let (db, behind) = (server.app.db.clone(), Arc::clone(&gate));
-    let held = thread::spawn(move || {
-        let reads = (0..8).map(|_| {
-            let gate = Arc::clone(&behind);
-            db.read(move |_| {
-                drop(gate.lock());
-                Ok::<_, Problem>(())
-            })
-        });
-        block_on(join_all(reads));
-    });
+    let crowd = Crowd::default();
+    let closed = crowd.gate.lock().unwrap();
+    let held = crowd.read(&server, 4);
+    eventually("every connection reads", || (crowd.counts()[0] == 4).then_some(()));
     thread::scope(|scope| {
         let slow = scope.spawn(|| server.anonymous().get("/api/v1/tags").status);
         thread::sleep(Duration::from_secs(4));

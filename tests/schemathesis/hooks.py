@@ -291,7 +291,7 @@ def deletion_that_deletes(case):
 
 
 def version_that_is_there(case):
-    """Most changes would only ever find that someone else saved first."""
+    """Most changes would only ever find that someone else saved first, and most reads that something else is served."""
     if case.headers.get("If-Match") and not follows_a_link(case) and not chance(case, 4):
         case.headers["If-Match"] = "*"
 

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::operations_mut;
 use crate::http::body::FORM;
-use crate::http::problem::{INTERNAL, OVERLOADED, Occurrence, PROBLEM_JSON, Problem, REQUEST_TIMEOUT};
+use crate::http::problem::{
+    INTERNAL, OVERLOADED, Occurrence, PROBLEM_JSON, Problem, REPRESENTATION_CHANGED, REQUEST_TIMEOUT,
+};
 
 /// The status of a limit that is exceeded.
 const EXCEEDED: u16 = 429;
@@ -74,8 +76,7 @@ pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<S
             show_response(operation, example);
         }
         show_problems(operation, &shared);
-        let statuses = operation["responses"].as_object().into_iter().flatten().map(|(status, _)| status);
-        declared.extend(statuses.map(|status| shared_name(status)));
+        declared.extend(names(operation));
     }
     // What is answered before an operation is reached, none declares.
     shared.retain(|name, _| declared.contains(name));
@@ -140,6 +141,8 @@ fn insert(media: &mut Value, example: &Example, body: &Value) {
     let Some(media) = media.as_object_mut() else { return };
     let examples = media.entry("examples").or_insert_with(|| json!({}));
     let Some(examples) = examples.as_object_mut() else { return };
+    // What the operation answers itself says more than what many share.
+    examples.retain(|_, other| other.get("$ref").is_none());
     if !examples.values().any(|other| other["value"] == *body) {
         examples.insert(example.name.clone(), json!({ "summary": example.summary, "value": body }));
     }
@@ -155,7 +158,7 @@ fn problems(examples: &[Example]) -> Map<String, Value> {
     let recorded = examples.iter().filter(|example| example.response.media_type.as_deref() == Some(PROBLEM_JSON));
     for example in recorded {
         let shown = json!({ "summary": example.summary, "value": example.response.body });
-        shared.entry(shared_name(&example.response.status.to_string())).or_insert(shown);
+        shared.entry(stands_for(example)).or_insert(shown);
     }
     // These nobody asks for.
     for problem in [
@@ -175,8 +178,23 @@ fn problems(examples: &[Example]) -> Map<String, Value> {
     shared
 }
 
-fn shared_name(status: &str) -> String {
-    format!("problem_{status}")
+/// The name of the shared example that a recorded problem may become.
+fn stands_for(example: &Example) -> String {
+    let is_of_a_read = example.response.body["type"] == REPRESENTATION_CHANGED.reference();
+    let status = example.response.status.to_string();
+    shared_name(if is_of_a_read { REPRESENTATION_CHANGED.code } else { &status })
+}
+
+/// The name of the example of the problems of a status, or of one kind of problem.
+pub(in crate::http) fn shared_name(of: &str) -> String {
+    format!("problem_{of}")
+}
+
+/// The names of the shared examples that an operation shows.
+fn names(operation: &Value) -> impl Iterator<Item = String> + '_ {
+    let responses = operation["responses"].as_object().into_iter().flatten();
+    let examples = responses.filter_map(|(_, response)| response["content"][PROBLEM_JSON]["examples"].as_object());
+    examples.flatten().filter(|(_, example)| example.get("$ref").is_some()).map(|(name, _)| name.clone())
 }
 
 fn show_problems(operation: &mut Value, shared: &Map<String, Value>) {

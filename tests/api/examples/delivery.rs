@@ -49,6 +49,10 @@ fn tell_of_articles(story: &Story, drafts: &Drafts) {
     assert_eq!(full.json()["id"], drafts.nights.rsplit('/').next().unwrap());
     let since = get(&story.anyone(), NIGHTS).header("if-modified-since", full.header("last-modified"));
     story.record("get_article", "unchanged_since", "The client has it already, by its date", since).expect(304);
+    let other = get(&story.anyone(), NIGHTS).header("if-match", "\"GjfH0QmVlZ2V9vWcE7aL\"");
+    story
+        .record("get_article", "another_state", "Another state than the only one that is wanted", other)
+        .refused(412, "representation-changed");
     let parts = format!("{NIGHTS}?include=body_markdown,sections");
     read_once(story, "get_article", "with_parts", "With its Markdown and its sections", &parts);
     let translated = format!("{ARTICLES}/dormir-en-las-primeras-semanas");
