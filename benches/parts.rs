@@ -28,11 +28,6 @@ use diesel::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-// The allocator of the program, which SQLite uses as well.
-#[cfg(target_os = "linux")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A body of a usual length: headings, links, a list and a table.
 fn markdown() -> String {
     let part = "## What helps\n\nSome words about [sleep](https://example.org/sleep) and *rest*, as many as a paragraph has. \

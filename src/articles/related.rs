@@ -65,7 +65,6 @@ fn by_facets(
 type Dated = (ArticleId, Timestamp);
 
 /// How much an article has in common with another.
-#[derive(Debug, Clone, Copy, PartialEq)]
 struct Scored {
     article: ArticleId,
     published_at: Timestamp,
@@ -75,7 +74,7 @@ struct Scored {
 impl Scored {
     fn is_better_than(&self, other: &Self) -> bool {
         let by_weight = self.weight.total_cmp(&other.weight);
-        // Weights differ nearly always: the rest is then not compared.
+        // Compared only where the weights are the same: this is done for each article that is met.
         let by_time = || self.published_at.cmp(&other.published_at);
         by_weight.then_with(by_time).then_with(|| self.article.cmp(&other.article)).is_gt()
     }
@@ -96,6 +95,7 @@ fn met(lists: &[(f64, &[Dated])]) -> Vec<Scored> {
             if let Some(known) = met.get_mut(places[slot] as usize) {
                 known.weight += weight;
             } else {
+                // There are as many as all facets of one article have newest ones, never more than fit.
                 places[slot] = u32::try_from(met.len()).unwrap_or(NOWHERE);
                 met.push(Scored { article: *article, published_at: *published_at, weight: *weight });
             }

@@ -34,8 +34,9 @@ pub fn version_tag(row_version: i64) -> String {
     format!("\"v{row_version}\"")
 }
 
-/// The entity tag of an answer's bytes: 120 bits of `XXH3`. Nobody is kept from making two answers with the same tag
-/// on purpose, who would deceive their own readers alone; that it happens by itself is as unlikely as with any other hash.
+/// The entity tag of an answer's bytes: 120 bits of `XXH3`. That two answers share one by accident is as unlikely as with
+/// any other hash. Who may publish could bring it about on purpose, with much effort, since it is no cryptographic one:
+/// what others have published would be shown late to who has a copy of the former state, until the next publication.
 pub fn content_tag(bytes: &[u8]) -> String {
     format!("\"{}\"", base64url(&xxh3_128(bytes).to_be_bytes()[..15]))
 }
@@ -290,13 +291,13 @@ pub fn check_state(headers: &HeaderMap, tag: &str, version: ContentVersion) -> R
             if since.is_none_or(|since| version.changed_at.unix_seconds() <= since.unix_seconds()) {
                 return Ok(());
             }
-            "Something was published since the date of `If-Unmodified-Since`."
+            "What is public has changed since the date of `If-Unmodified-Since`, here or elsewhere."
         }
     };
     Err(Problem::new(&REPRESENTATION_CHANGED, detail).with_header(header::ETAG, tag))
 }
 
-/// The date of a header; none where it has not just one that can be read, which is ignored (RFC 9110, 13.1.3).
+/// The date of a header; none where it has not just one that can be read, which is ignored (RFC 9110, 13.1.3 and 13.1.4).
 fn date(headers: &HeaderMap, name: &header::HeaderName) -> Option<Timestamp> {
     let mut all = headers.get_all(name);
     let only = all.next().filter(|_| all.next().is_none());

@@ -230,12 +230,12 @@ fn describe_conditions(description: &mut Description) {
         ),
         (
             "If-Match",
-            "The `ETag` of the only answer that the client wants, a list of them, or `*` for any. A weak one (`W/`) matches nothing, nor does what is no entity tag.",
+            "The `ETag` of the only answer that the client wants, a list of them, or `*` for any. A weak one (`W/`) matches nothing, nor does a list with anything that is no entity tag.",
             "*",
         ),
         (
             "If-Unmodified-Since",
-            "The answer is wanted only where nothing was published since, whatever it was: a `Last-Modified`. What is no date is ignored, and so is this header beside `If-Match`.",
+            "A `Last-Modified`: the answer is wanted only where nothing that is public has changed since, here or elsewhere. What is no date is ignored, and so is this header beside `If-Match`.",
             "Mon, 23 Nov 2026 09:30:00 GMT",
         ),
     ] {
@@ -246,7 +246,7 @@ fn describe_conditions(description: &mut Description) {
     }
     description.problem_of(
         &REPRESENTATION_CHANGED,
-        "`If-Match` does not name what is served now, or something was published since `If-Unmodified-Since`.",
+        "`If-Match` does not name what is served now, or what is public has changed since `If-Unmodified-Since`.",
     );
     description.header("412", "ETag", "Of the present answer, in the coding that the client accepts.");
 }

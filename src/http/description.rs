@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::api::Surface;
-use super::openapi::examples::shared_name;
+use super::openapi::examples::shared_example;
 use super::openapi::{problem_name, vocabulary};
 use super::problem::{Kind, PROBLEM_JSON};
 use super::schema::Schemas;
@@ -159,12 +159,10 @@ impl Description {
 
     /// Adds a status that is answered with one kind of problem, which is none of those that the status mostly stands for.
     pub fn problem_of(&mut self, kind: &Kind, description: &str) {
+        let mut content = content_of("Problem");
+        content[PROBLEM_JSON]["examples"] = shared_example(kind.code);
         let response = self.response(kind.status.as_str(), description, None);
-        let name = shared_name(kind.code);
-        let example = json!({ name.clone(): { "$ref": format!("#/components/examples/{name}") } });
-        let schema = json!({ "$ref": "#/components/schemas/Problem" });
-        let content = json!({ PROBLEM_JSON: { "schema": schema, "examples": example } });
-        response.entry("content").or_insert(content);
+        response.insert("content".to_owned(), content);
     }
 
     /// Adds a reason to a status that is answered with a problem.
@@ -312,7 +310,11 @@ fn show_by_example(parameter: &mut Value) {
 }
 
 fn problem_content(status: &str) -> Value {
-    let name = problem_name(status);
+    content_of(problem_name(status))
+}
+
+/// Problems of the schema of this name.
+fn content_of(name: &str) -> Value {
     json!({ PROBLEM_JSON: { "schema": { "$ref": format!("#/components/schemas/{name}") } } })
 }
 

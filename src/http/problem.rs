@@ -94,8 +94,8 @@ kinds! {
         "The article was public and is no more. `withdrawn_at` says since when, and `successor` where to go instead, if there is such a place.";
     PRECONDITION_FAILED "precondition-failed" "precondition_failed" PRECONDITION_FAILED "Someone else saved first"
         "The resource has changed since you read it, so nothing was changed. The `ETag` header has the present version: read the resource again, apply your change to it, and send that.";
-    REPRESENTATION_CHANGED "representation-changed" "representation_changed" PRECONDITION_FAILED "Something else is served now"
-        "`If-Match` or `If-Unmodified-Since` asks for one state of what is published, and another is served now. The `ETag` header has the present one: read without these headers to have it.";
+    REPRESENTATION_CHANGED "representation-changed" "representation_changed" PRECONDITION_FAILED "It has changed since"
+        "`If-Match` or `If-Unmodified-Since` asks for one state of what is public, and another is served now: a tag stands for the answer itself, a date for all that is public. The `ETag` header has the present tag; read without these headers to have what is served now.";
     PAYLOAD_TOO_LARGE "payload-too-large" "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large"
         "The body exceeds the limit that `detail` names. Nothing was changed.";
     URI_TOO_LONG "uri-too-long" "uri_too_long" URI_TOO_LONG "The address is too long"
@@ -347,10 +347,11 @@ impl Problem {
     fn members(&self) -> Map<String, Value> {
         let mut members = self.members.clone();
         let own: &[&str] = match self.kind.status {
-            _ if self.is(&REPRESENTATION_CHANGED) => &[],
             StatusCode::CONFLICT => &["holder"],
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => &["fallback_text"],
-            StatusCode::PRECONDITION_FAILED => &["changed_at", "changed_by", "changes", "conflicts", "merged"],
+            StatusCode::PRECONDITION_FAILED if self.is(&PRECONDITION_FAILED) => {
+                &["changed_at", "changed_by", "changes", "conflicts", "merged"]
+            }
             _ => &[],
         };
         for name in own {

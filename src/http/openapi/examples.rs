@@ -186,7 +186,7 @@ fn stands_for(example: &Example) -> String {
 }
 
 /// The name of the example of the problems of a status, or of one kind of problem.
-pub(in crate::http) fn shared_name(of: &str) -> String {
+fn shared_name(of: &str) -> String {
     format!("problem_{of}")
 }
 
@@ -197,15 +197,20 @@ fn names(operation: &Value) -> impl Iterator<Item = String> + '_ {
     examples.flatten().filter(|(_, example)| example.get("$ref").is_some()).map(|(name, _)| name.clone())
 }
 
+/// A reference to it, as the only example of a body.
+pub(in crate::http) fn shared_example(of: &str) -> Value {
+    let name = shared_name(of);
+    json!({ name.clone(): { "$ref": format!("#/components/examples/{name}") } })
+}
+
 fn show_problems(operation: &mut Value, shared: &Map<String, Value>) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, response) in responses {
         let Some(media) = response.get_mut("content").and_then(|content| content.get_mut(PROBLEM_JSON)) else {
             continue;
         };
-        let name = shared_name(status);
-        if media.get("examples").is_none() && shared.contains_key(&name) {
-            media["examples"] = json!({ name.clone(): { "$ref": format!("#/components/examples/{name}") } });
+        if media.get("examples").is_none() && shared.contains_key(&shared_name(status)) {
+            media["examples"] = shared_example(status);
         }
     }
 }
