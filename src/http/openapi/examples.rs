@@ -68,7 +68,7 @@ pub fn read(file: &str) -> Result<Vec<Example>, serde_json::Error> {
 
 /// Shows every body of the operations by examples; gives those that many share.
 pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<String, Value> {
-    let (mut shared, mut declared) = (problems(examples), BTreeSet::new());
+    let (mut shared, mut shown) = (problems(examples), BTreeSet::new());
     for operation in operations_mut(paths) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         for example in examples.iter().filter(|example| example.operation_id == id) {
@@ -76,10 +76,10 @@ pub(super) fn add(paths: &mut Map<String, Value>, examples: &[Example]) -> Map<S
             show_response(operation, example);
         }
         show_problems(operation, &shared);
-        declared.extend(names(operation));
+        shown.extend(shared_of(operation));
     }
-    // What is answered before an operation is reached, none declares.
-    shared.retain(|name, _| declared.contains(name));
+    // What is answered before an operation is reached, none shows.
+    shared.retain(|name, _| shown.contains(name));
     shared
 }
 
@@ -191,13 +191,13 @@ fn shared_name(of: &str) -> String {
 }
 
 /// The names of the shared examples that an operation shows.
-fn names(operation: &Value) -> impl Iterator<Item = String> + '_ {
+fn shared_of(operation: &Value) -> impl Iterator<Item = String> + '_ {
     let responses = operation["responses"].as_object().into_iter().flatten();
     let examples = responses.filter_map(|(_, response)| response["content"][PROBLEM_JSON]["examples"].as_object());
     examples.flatten().filter(|(_, example)| example.get("$ref").is_some()).map(|(name, _)| name.clone())
 }
 
-/// A reference to it, as the only example of a body.
+/// A reference to the shared example of a status, or of one kind of problem, as the only example of a body.
 pub(in crate::http) fn shared_example(of: &str) -> Value {
     let name = shared_name(of);
     json!({ name.clone(): { "$ref": format!("#/components/examples/{name}") } })
