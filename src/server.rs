@@ -29,7 +29,7 @@ use crate::compute::{Pool, half_of_the_processors};
 use crate::config::Config;
 use crate::db::{Db, served_with};
 use crate::http::answer_cache::AnswerCache;
-use crate::http::api::{Before, Surface};
+use crate::http::api::{Before, Scoped, Surface};
 use crate::http::connections::{self, Connections};
 use crate::http::stream::Stream;
 use crate::http::{Operations, answer_cache, edge, openapi};
@@ -291,14 +291,20 @@ fn possible_connections(wanted: usize) -> usize {
 }
 
 fn register(operations: &Operations, config: &mut web::ServiceConfig, origins: &[String]) {
-    for (resource, surface, before) in operations.resources() {
-        let (bounds, cors) = (from_fn(edge::bound_headers), cors(surface, origins));
-        // The outermost comes last.
-        match before {
-            Before::Idempotency => config.service(resource.wrap(from_fn(idempotency::pass)).wrap(bounds).wrap(cors)),
-            Before::AnswerCache => config.service(resource.wrap(from_fn(answer_cache::pass)).wrap(bounds).wrap(cors)),
-            Before::Nothing => config.service(resource.wrap(bounds).wrap(cors)),
-        };
+    for Scoped { prefix, resources } in operations.resources() {
+        let mut scope = web::scope(prefix);
+        for (resource, surface, before) in resources {
+            let (bounds, cors) = (from_fn(edge::bound_headers), cors(surface, origins));
+            // The outermost comes last.
+            scope = match before {
+                Before::Idempotency => scope.service(resource.wrap(from_fn(idempotency::pass)).wrap(bounds).wrap(cors)),
+                Before::AnswerCache => {
+                    scope.service(resource.wrap(from_fn(answer_cache::pass)).wrap(bounds).wrap(cors))
+                }
+                Before::Nothing => scope.service(resource.wrap(bounds).wrap(cors)),
+            };
+        }
+        config.service(scope);
     }
 }
 

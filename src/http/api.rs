@@ -127,6 +127,14 @@ pub enum Surface {
     Private,
 }
 
+/// The resources whose paths have the same beginning before their first parameter.
+pub struct Scoped<'o> {
+    /// That beginning.
+    pub prefix: &'o str,
+    /// Each by what follows, who may read its answers, and what stands before it.
+    pub resources: Vec<(Resource, Surface, Before)>,
+}
+
 /// What a request passes before the handlers of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
@@ -220,22 +228,28 @@ impl Operations {
         self
     }
 
-    /// One resource for each path, who may read its answers, and what stands before it.
-    pub fn resources(&self) -> Vec<(Resource, Surface, Before)> {
+    /// One resource for each path. Those whose paths have the same beginning are together: it is compared as it stands, and
+    /// only what follows it by regular expressions, which would else be tried on the whole of a path, one after another.
+    pub fn resources(&self) -> Vec<Scoped<'_>> {
         let mut paths: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
         for operation in &self.declared {
             paths.entry(&operation.path).or_default().push(operation);
         }
-        let resource = |(path, operations): (&str, Vec<&Operation>)| {
+        let mut scopes: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (path, operations) in paths {
             let is_repeatable = operations.iter().any(|operation| is_repeatable(&operation.method, path));
             let before = match is_repeatable {
                 true => Before::Idempotency,
                 false if is_delivery(path) => Before::AnswerCache,
                 false => Before::Nothing,
             };
-            (resource(path, &operations), surface(path), before)
-        };
-        paths.into_iter().map(resource).collect()
+            let (prefix, rest) = path.split_at(path.find("/{").unwrap_or(path.len()));
+            scopes.entry(prefix).or_default().push((resource(rest, &operations), surface(path), before));
+        }
+        let mut scopes: Vec<_> = scopes.into_iter().map(|(prefix, resources)| Scoped { prefix, resources }).collect();
+        // A scope takes all that lies under its prefix, so those that have longer ones come before it.
+        scopes.sort_by_key(|scope| format!("{}\u{7f}", scope.prefix));
+        scopes
     }
 
     /// The parts of the `OpenAPI` document that come from operations: paths and component schemas.

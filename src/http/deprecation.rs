@@ -93,9 +93,10 @@ impl Deprecations {
 mod tests {
     use actix_web::middleware::from_fn;
     use actix_web::web::Data;
-    use actix_web::{App, test};
+    use actix_web::{App, Scope, test, web};
 
     use super::*;
+    use crate::http::api::Scoped;
     use crate::http::{Managed, NoParameters, Operations, Query, edge};
 
     /// Get the old
@@ -123,8 +124,9 @@ mod tests {
     #[actix_web::test]
     async fn each_answer_of_what_is_deprecated_says_so_and_others_don_t() {
         let mut service = App::new().app_data(Data::new(operations().deprecations()));
-        for (resource, ..) in operations().resources() {
-            service = service.service(resource);
+        for Scoped { prefix, resources } in operations().resources() {
+            let resources = resources.into_iter().map(|(resource, ..)| resource);
+            service = service.service(resources.fold(web::scope(prefix), Scope::service));
         }
         let service = test::init_service(service.wrap(from_fn(edge::pass))).await;
         for (path, status) in [("/api/v1/old", 200), ("/api/v1/old?x=1", 400), ("/api/v1/new", 200)] {
