@@ -307,6 +307,12 @@ fn show_by_example(parameter: &mut Value) {
         parameter["style"] = json!("form");
         parameter["explode"] = json!(true);
     }
+    // Pages that try a request out fill in what stands under `example`, and what may be left out can't all be given at once.
+    if parameter["required"] != true
+        && let Some(example) = object(parameter).shift_remove("example")
+    {
+        parameter["schema"]["examples"] = json!([example]);
+    }
 }
 
 fn problem_content(status: &str) -> Value {
