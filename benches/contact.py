@@ -2,7 +2,7 @@
 """How many contact messages a second the program takes, each sealed and on the disk before it is acknowledged, and what
 a flood of them costs who reads an article.
 
-Needs a release build (`cargo build --release`) and nothing but Python's standard library:
+Needs the program as it is distributed (`cargo build --profile dist`) and nothing but Python's standard library:
 
     python3 benches/contact.py
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The figures that README quotes: start, memory, and how delivery scales with the number of articles.
 
-Needs a release build (`cargo build --release`) and nothing but Python's standard library:
+Needs the program as it is distributed (`cargo build --profile dist`) and nothing but Python's standard library:
 
     python3 benches/figures.py                    # 1,000 against 100,000 articles
     python3 benches/figures.py --articles 10000   # quicker
@@ -28,7 +28,7 @@ import time
 
 import plot
 
-PROGRAM = os.path.join(os.path.dirname(__file__), "..", "target", "release", "copydesk")
+PROGRAM = os.path.join(os.path.dirname(__file__), "..", "target", "dist", "copydesk")
 
 
 class Server:
@@ -175,7 +175,7 @@ def main():
     parser.add_argument("--large", help="a data directory for the larger number, which is kept")
     options = parser.parse_args()
     if not os.path.exists(PROGRAM):
-        sys.exit("Build the program first: cargo build --release")
+        sys.exit("Build the program first: cargo build --profile dist")
     print(f"program                     {os.path.getsize(PROGRAM) / 1e6:8.1f} MB")
     start_and_memory(15)
     scale(1_000, options.articles, options.requests, options.svg, options.large)

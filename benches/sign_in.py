@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What signing in costs, and what a flood of sign-ins does to readers.
 
-Needs a release build (`cargo build --release`) and nothing but Python's standard library:
+Needs the program as it is distributed (`cargo build --profile dist`) and nothing but Python's standard library:
 
     python3 benches/sign_in.py
 

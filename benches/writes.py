@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many management writes a second the program takes, and what of that is the machine's.
 
-Needs a release build (`cargo build --release`) and nothing but Python's standard library:
+Needs the program as it is distributed (`cargo build --profile dist`) and nothing but Python's standard library:
 
     python3 benches/writes.py
 

@@ -17,8 +17,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 TARGET = os.path.abspath(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")))
-PROGRAM = os.path.join(TARGET, "release", "copydesk")
-BARE = os.path.join(TARGET, "release", "examples", "bare")
+PROGRAM = os.path.join(TARGET, "dist", "copydesk")
+BARE = os.path.join(TARGET, "dist", "examples", "bare")
 NGINX = """
 worker_processes {workers}; daemon off; pid {work}/nginx.pid; error_log {work}/nginx.log;
 events {{ worker_connections 1024; }}
@@ -42,8 +42,8 @@ def need(program, package):
 
 
 def build(was_built, *examples):
-    """The program as it is released, and examples."""
-    cargo = ["cargo", "build", "--release", "--quiet"]
+    """The program as it is distributed, and examples."""
+    cargo = ["cargo", "build", "--profile", "dist", "--quiet"]
     for what in ([], *(["--example", name] for name in examples)):
         if not was_built:
             subprocess.run([*cargo, *what], cwd=ROOT, check=True)

@@ -244,10 +244,12 @@ impl Operations {
                 false => Before::Nothing,
             };
             let (prefix, rest) = path.split_at(path.find("/{").unwrap_or(path.len()));
+            debug_assert!(!prefix.is_empty() && !prefix.contains('{'), "{path} has no beginning to compare");
             scopes.entry(prefix).or_default().push((resource(rest, &operations), surface(path), before));
         }
         let mut scopes: Vec<_> = scopes.into_iter().map(|(prefix, resources)| Scoped { prefix, resources }).collect();
-        // A scope takes all that lies under its prefix, so those that have longer ones come before it.
+        // A scope takes all that lies under its prefix, also what a parameter in its place would stand for: so those that
+        // have longer prefixes come before it. Else they stay in order, which has the articles early.
         scopes.sort_by_key(|scope| format!("{}\u{7f}", scope.prefix));
         scopes
     }

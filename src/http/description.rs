@@ -307,7 +307,8 @@ fn show_by_example(parameter: &mut Value) {
         parameter["style"] = json!("form");
         parameter["explode"] = json!(true);
     }
-    // Pages that try a request out fill in what stands under `example`, and what may be left out can't all be given at once.
+    // Swagger UI fills in what stands under `example`, and what may be left out can't all be given at once. It shows none
+    // that stands in a schema, which is the price.
     if parameter["required"] != true
         && let Some(example) = object(parameter).shift_remove("example")
     {
