@@ -235,11 +235,11 @@ fn every_parameter_and_header_has_an_example_that_is_one() {
         // What may be left out is not filled in by pages that try a request out.
         assert_eq!(examples.map(|example| example.is_some()), [is_needed, !is_needed], "{shown}");
         let example = examples.into_iter().flatten().next().unwrap();
-        assert!(is_of(&shown["schema"], &document, example), "{example} is none of {shown}");
+        assert!(is_of(&shown["schema"], document, example), "{example} is none of {shown}");
     }
     for shown in document["components"]["headers"].as_object().unwrap().values() {
         let example = shown.get("example").unwrap_or_else(|| panic!("{shown} has no example"));
-        assert!(is_of(&shown["schema"], &document, example), "{example} is none of {shown}");
+        assert!(is_of(&shown["schema"], document, example), "{example} is none of {shown}");
     }
 }
 
